@@ -1,0 +1,25 @@
+# Compiler flags: postern_flags is linked by every target of ours, never by generated code.
+add_library(postern_flags INTERFACE)
+target_compile_options(postern_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Werror
+  $<$<COMPILE_LANGUAGE:CXX>:-Wconversion -Wsign-conversion -Wold-style-cast -Wnon-virtual-dtor
+    -Woverloaded-virtual -Wcast-qual -Wundef -Wvla -Wformat=2 -Wextra-semi -Wsuggest-override
+    -Wmissing-declarations>
+  $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes -Wstrict-prototypes -Wcast-qual -Wundef -Wvla>)
+target_include_directories(postern_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_definitions(postern_flags INTERFACE
+  ASIO_STANDALONE ASIO_NO_DEPRECATED SPDLOG_COMPILED_LIB SPDLOG_FMT_EXTERNAL)
+
+if(POSTERN_SANITIZE STREQUAL "address")
+  # Full debug info triples the compile time; these sub-checks of UBSan nearly double it.
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize=vptr,null,alignment,object-size
+                      -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1 -O1)
+  add_link_options(-fsanitize=address,undefined)
+elseif(POSTERN_SANITIZE STREQUAL "thread")
+  # gcc's TSan does not know atomic_thread_fence (-Wtsan): Asio is told to do without.
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer -g1 -O1)
+  add_compile_definitions(ASIO_DISABLE_FENCED_BLOCK)
+  add_link_options(-fsanitize=thread)
+elseif(NOT POSTERN_SANITIZE STREQUAL "")
+  message(FATAL_ERROR "POSTERN_SANITIZE must be empty, address or thread")
+endif()

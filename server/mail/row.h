@@ -1,0 +1,78 @@
+// Row: what one message still owes one (domain, binding) pair; Submission: a message as it came in.
+//
+// A message with recipients in several domains is one content and one row for each pair. A row is
+// owned by its pair's scheduler thread; nothing else changes it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "server/base/ids.h"
+#include "server/mail/disposition.h"
+#include "server/mail/reply.h"
+
+namespace postern::mail {
+
+// The key of a queue. `domain` is lower case: the recipients' domain, or the gateway's name.
+struct PairKey {
+  std::string domain;
+  std::string binding;
+
+  friend auto operator<=>(const PairKey&, const PairKey&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const PairKey& k) {
+    return H::combine(std::move(h), k.domain, k.binding);
+  }
+};
+
+struct Recipient {
+  std::string address;
+  Disposition disposition = Disposition::kQueued;
+  // The last reply that concerned this recipient; null before the first. Shared by those who got
+  // the same one.
+  std::shared_ptr<const Reply> last_reply;
+};
+
+struct Row {
+  base::Id message_id;
+  std::uint16_t index = 0;      // of this row among the message's rows, from 0
+  std::uint16_t row_count = 1;  // of the message
+  std::shared_ptr<const PairKey> pair;
+  std::string sender;  // "" is the null sender
+  std::vector<Recipient> recipients;
+  absl::Time created;
+  absl::Time expires;
+  absl::Time next_attempt;
+  std::uint32_t attempts = 0;  // delivery attempts that were charged to the row
+  RequeueReason reason = RequeueReason::kNew;
+  std::uint8_t priority = 0;  // higher goes first
+  bool in_doubt = false;      // an attempt passed the final dot and its outcome was never recorded
+  bool eight_bit = false;     // content has octets above 127
+  bool smtp_utf8 = false;     // an address or the message needs SMTPUTF8
+  std::uint64_t content_bytes = 0;
+  std::string tenant;
+  std::string token;
+
+  // No recipient is left to be attempted.
+  bool final() const;
+};
+
+// A message to be stored: checked, and with its id, but not yet split into rows.
+struct Submission {
+  base::Id message_id;
+  std::string sender;
+  std::vector<std::string> recipients;
+  std::string content;                                   // RFC 5322, any line ends
+  std::string binding;                                   // "" is "default"
+  absl::Duration expiration = absl::InfiniteDuration();  // infinite: as the options say
+  std::uint8_t priority = 0;
+  bool smtp_utf8 = false;
+  std::string tenant;
+  std::string token;
+};
+
+}  // namespace postern::mail
