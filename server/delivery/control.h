@@ -1,0 +1,107 @@
+// What delivery offers to those who submit, look and operate: Intake, Control, MessageSource.
+//
+// Seams: rpc is written against these, tests stand in for them. Thread: any, for all of them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/mail/connection.h"
+#include "server/mail/row.h"
+
+namespace postern::delivery {
+
+struct Receipt {
+  base::Id message_id;
+  std::vector<mail::PairKey> rows;  // one for each queue that the message went to
+};
+
+class Intake {
+ public:
+  using Done = std::function<void(absl::StatusOr<Receipt>)>;
+  virtual ~Intake() = default;
+
+  // Checks, stores and queues one message; its id is minted here. `done` is called exactly once, on
+  // this thread (a refusal) or on the spool's writer (the message is on disk): only hand over.
+  // INVALID_ARGUMENT names the field ("recipients[1]: ..."); RESOURCE_EXHAUSTED: no room on disk;
+  // UNAVAILABLE: draining, or the spool cannot write. Nothing is stored unless the status is OK.
+  virtual void Submit(mail::Submission submission, Done done) = 0;
+};
+
+struct QueueInfo {
+  mail::PairKey pair;
+  int binding_slot = 0;
+  std::uint64_t active = 0;      // rows that may be attempted now
+  std::uint64_t delayed = 0;     // rows that wait for their next attempt
+  std::uint64_t in_session = 0;  // rows that a session holds
+  std::uint64_t open_connections = 0;
+  std::uint64_t dialing = 0;
+  absl::Time oldest = absl::InfiniteFuture();        // of all rows; infinite: none
+  absl::Time next_attempt = absl::InfiniteFuture();  // of the delayed rows
+  absl::Time backoff_until = absl::InfinitePast();   // no new connection before
+  std::string waiting_for;  // why nothing moves: "", "back-off", "dns", "redial rate", "drain"
+};
+
+struct ConnectionEntry {
+  mail::ConnectionInfo info;
+  std::string
+      phase;  // "greeting", "ehlo", "mail", "rcpt", "data", "body", "verdict", "idle", "quit"
+  std::uint64_t deliveries = 0;
+  std::uint64_t attempts = 0;
+  std::uint64_t bytes = 0;
+  absl::Time opened;
+};
+
+struct DrainProgress {
+  std::uint64_t open_sessions = 0;
+  std::uint64_t in_transaction = 0;
+  std::uint64_t queued_rows = 0;
+  bool done = false;
+};
+
+class Control {
+ public:
+  virtual ~Control() = default;
+  // Each asks every scheduler thread and waits for it: milliseconds. Not for scheduler threads.
+  // `domain_glob`: exact, "*.suffix" or "*"; empty is "*". `binding`: empty is all.
+  virtual std::vector<QueueInfo> ListQueues(const std::string& domain_glob,
+                                            const std::string& binding) = 0;
+  virtual std::vector<ConnectionEntry> ListConnections() = 0;
+
+  // Stops intake and new connections and ends sessions at their transaction boundary; those that
+  // are still open after `budget` are cut and what they had past the final dot is in doubt.
+  // Idempotent: a second call changes nothing.
+  virtual void BeginDrain(absl::Duration budget) = 0;
+  virtual DrainProgress drain_progress() const = 0;
+};
+
+struct MessageView {
+  std::vector<mail::Row> rows;  // in order of index
+};
+
+class MessageSource {
+ public:
+  struct Query {
+    std::string domain;                     // of the queue; empty: all
+    std::string binding;                    // empty: all
+    std::vector<mail::Disposition> states;  // any recipient in any of them; empty: all
+    int page_size = 100;
+    base::Id after;  // the last message of the page before; empty: from the start
+  };
+  struct Page {
+    std::vector<MessageView> messages;
+    base::Id next;  // empty: this was the last page
+  };
+
+  virtual ~MessageSource() = default;
+  // Queued messages from the spool, finished ones from the history. NOT_FOUND otherwise.
+  virtual absl::StatusOr<MessageView> Get(const base::Id& message_id) = 0;
+  // In order of message id, which is the order of submission.
+  virtual absl::StatusOr<Page> List(const Query& query) = 0;
+};
+
+}  // namespace postern::delivery
