@@ -1,0 +1,158 @@
+"""Base of the integration tests: one posternd between a scripted receiver and a scripted DNS.
+
+    class Delivered(Scenario):
+        def test_delivers_to_the_mx_of_the_domain(self):
+            self.dns.domain("a.test")
+            ident = self.daemon.submit(["r@a.test"])
+            self.daemon.wait_dispositions(ident, "DELIVERED")
+            self.assertEqual(self.sink.messages[0].recipients, ["r@a.test"])
+
+Receiver, DNS and daemon start when they are first named; what is to be scripted before the daemon
+reads it comes before self.daemon. config holds overrides of daemon.config().
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import unittest
+
+from daemon import Daemon, config, dispositions, merge, recipient_states, short
+from dns_server import DnsServer
+from postern.v1 import hooks_pb2, types_pb2
+from running import scaled
+from smtp_sink import DEFAULT_CAPABILITIES, SmtpSink
+
+__all__ = ["Scenario", "dispositions", "recipient_states", "scaled", "module"]
+
+
+def module(name, **options):
+    """The entry of an example module for config["modules"]: module("end_session", deliveries=1)."""
+    path = os.path.join(os.environ["POSTERN_EXAMPLES"], f"lib{name}.so")
+    return {"name": name, "path": path,
+            "options": {key: str(value) for key, value in options.items()}}
+
+
+class Scenario(unittest.TestCase):
+    config = {}
+    sink_addresses = ("127.0.0.1",)
+    sink_capabilities = DEFAULT_CAPABILITIES
+    # Set to True where the scenario makes the client break the protocol on purpose.
+    violations_expected = False
+
+    maxDiff = None
+
+    def setUp(self):
+        self._sink = self._dns = self._daemon = None
+        self.directory = tempfile.mkdtemp(prefix="postern-")
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+
+    def run(self, result=None):
+        result = result if result is not None else self.defaultTestResult()
+        before = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > before:
+            print(f"===== {self.id()} failed =====\n{self.diagnosis()}", file=sys.stderr)
+        return result
+
+    def diagnosis(self):
+        """What happened outside, for the person who reads the failure."""
+        parts = []
+        if self._sink:
+            parts.append("----- receiver -----\n" + self._sink.transcripts())
+        if self._dns:
+            parts.append("----- DNS -----\n" + self._dns.describe())
+        if self._daemon:
+            parts.append("----- daemon -----\n" + self._daemon.describe())
+        return "\n".join(parts)
+
+    # The cast.
+    @property
+    def sink(self):
+        if self._sink is None:
+            self._sink = SmtpSink(addresses=self.sink_addresses,
+                                  capabilities=self.sink_capabilities).start()
+            self.addCleanup(self._close_sink)
+        return self._sink
+
+    @property
+    def dns(self):
+        if self._dns is None:
+            self._dns = DnsServer().start()
+            self.addCleanup(self._dns.stop)
+        return self._dns
+
+    @property
+    def daemon(self):
+        if self._daemon is None:
+            self.make_daemon().start()
+        return self._daemon
+
+    def make_daemon(self, **overrides):
+        """The daemon, configured and not started yet."""
+        self._daemon = Daemon(self.directory,
+                              merge(config(self.sink, self.dns, **self.config), overrides))
+        self.addCleanup(self._close_daemon)
+        return self._daemon
+
+    def _close_sink(self):
+        self._sink.stop()
+        if not self.violations_expected:
+            self.assertEqual(self._sink.violations, [], "posternd broke the protocol")
+
+    def _close_daemon(self):
+        self.assertEqual(self._daemon.stop(), 0, "exit code of posternd")
+
+    # Comparing.
+    def assert_reply(self, state, code, stage=None, text=None):
+        """The last reply of a RecipientState."""
+        self.assertEqual(state.last_reply.code, code, state)
+        if stage:
+            self.assertEqual(short(types_pb2.SmtpStage, state.last_reply.stage), stage.upper())
+        if text:
+            self.assertIn(text, state.last_reply.text)
+
+    def assert_closed(self, event, cause, provider=None, reason=None):
+        """A connection_closed event."""
+        closed = event.connection_closed
+        self.assertEqual(short(types_pb2.CloseCause, closed.cause), cause, event)
+        if provider is not None:
+            self.assertEqual(closed.provider, provider)
+        if reason is not None:
+            self.assertEqual(closed.reason, reason)
+
+    def assert_verdict(self, event, decision, source, provider=None, default_cause=None):
+        """A verdict event."""
+        verdict = event.verdict
+        self.assertEqual((short(hooks_pb2.Decision, verdict.decision),
+                          short(hooks_pb2.DecisionSource, verdict.source)), (decision, source),
+                         event)
+        if provider is not None:
+            self.assertEqual(verdict.provider, provider)
+        if default_cause is not None:
+            self.assertEqual(short(types_pb2.DefaultCause, verdict.default_cause), default_cause)
+
+    def wait_connect_error(self, watch, error, timeout=10):
+        """The event of an attempt to connect that ended in this error ("CONNECT")."""
+        number = types_pb2.ConnError.Value("CONN_ERROR_" + error)
+        return watch.wait_event(
+            "post_initiate_connection_smtp",
+            lambda e: e.post_initiate_connection_smtp.error == number, timeout)
+
+    def defaults(self, provider):
+        """{cause: count} of the defaults that were taken for a remote provider."""
+        remote = self.daemon.remote_provider(provider)
+        return {short(types_pb2.DefaultCause, d.cause): d.count
+                for d in remote.defaults if d.count}
+
+    def results(self, provider):
+        """{status: count} of the verdicts of a remote provider."""
+        remote = self.daemon.remote_provider(provider)
+        return {short(hooks_pb2.VerdictStatus, r.status): r.count
+                for r in remote.results if r.count}
+
+    def assert_accounted(self, provider):
+        """questions = answered + defaults + cancelled + open, whatever happened."""
+        p = self.daemon.remote_provider(provider)
+        self.assertEqual(p.questions,
+                         p.answered + p.cancelled + p.open + sum(d.count for d in p.defaults), p)
