@@ -1,0 +1,99 @@
+#include "client/command.h"
+
+#include <csignal>
+#include <iostream>
+#include <utility>
+
+#include "client/format.h"
+
+namespace postern::client {
+namespace {
+
+// Frames of ListMessages and Events may exceed gRPC's default of 4 MiB.
+constexpr int kMaxReceiveBytes = 64 << 20;
+constexpr std::chrono::seconds kShortDeadline{30};
+
+// SIGUSR2 wakes the thread of SignalWatch when it is no longer needed.
+sigset_t WatchedSignals(bool with_wake) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  if (with_wake) sigaddset(&signals, SIGUSR2);
+  return signals;
+}
+
+}  // namespace
+
+void AddEverything(CLI::App& app, Invocation& invocation) {
+  app.description("postern: submit mail, watch it go out, decide when sessions end.");
+  app.footer(
+      "Examples:\n"
+      "  postern submit --from a@example.com --to b@example.net letter.eml\n"
+      "  postern watch --events attempt,closed --domain '*.example.net'\n"
+      "  postern decide --shutdown-after 20\n"
+      "Exit codes: 0 done, 1 the server refused or could not be reached, 2 wrong usage.\n"
+      "`postern COMMAND --help` shows each command with an example.");
+  app.require_subcommand(1);
+  app.fallthrough();  // global options may also follow the subcommand
+  app.add_option("--server", invocation.globals.server, "Address of posternd's gRPC listener")
+      ->envname("POSTERN_SERVER")
+      ->capture_default_str();
+  app.add_flag("--json", invocation.globals.json, "Print one protobuf-JSON object per line");
+  AddSubmit(app, invocation);
+  AddMessages(app, invocation);
+  AddWatch(app, invocation);
+  AddDecide(app, invocation);
+  AddLists(app, invocation);
+  AddOperate(app, invocation);
+}
+
+std::shared_ptr<grpc::Channel> Connect(const Globals& globals) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxReceiveBytes);
+  // A proxy variable of the environment must not redirect control of the mail system.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(globals.server, grpc::InsecureChannelCredentials(), arguments);
+}
+
+void SetShortDeadline(grpc::ClientContext& context) {
+  context.set_deadline(std::chrono::system_clock::now() + kShortDeadline);
+}
+
+int Report(const grpc::Status& status) {
+  if (status.ok()) return kOk;
+  std::cerr << "postern: " << CodeName(status.error_code()) << ": "
+            << Printable(status.error_message()) << std::endl;
+  return kFailed;
+}
+
+void BlockStopSignals() {
+  const sigset_t signals = WatchedSignals(true);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+void UnblockStopSignals() {
+  const sigset_t signals = WatchedSignals(false);
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+}
+
+SignalWatch::SignalWatch(std::function<void()> on_signal)
+    : thread_([on_signal = std::move(on_signal)] {
+        const sigset_t signals = WatchedSignals(true);
+        int signal = 0;
+        if (sigwait(&signals, &signal) == 0 && signal != SIGUSR2) {
+          UnblockStopSignals();  // a second Ctrl-C ends the program at once
+          on_signal();
+          sigset_t wake = WatchedSignals(true);
+          sigdelset(&wake, SIGINT);
+          sigdelset(&wake, SIGTERM);
+          sigwait(&wake, &signal);
+        }
+      }) {}
+
+SignalWatch::~SignalWatch() {
+  pthread_kill(thread_.native_handle(), SIGUSR2);
+  thread_.join();
+}
+
+}  // namespace postern::client

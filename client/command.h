@@ -1,0 +1,72 @@
+// What the subcommands of `postern` share: the global options, the channel, errors and Ctrl-C.
+//
+// A group of subcommands is one file with an Add... function. Parsing only chooses what to run:
+// each Add... function leaves its command in Invocation::run, and main() runs it. So arguments can
+// be tested without a server.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+namespace postern::client {
+
+// Exit codes of the program.
+inline constexpr int kOk = 0;
+inline constexpr int kFailed = 1;  // the server said no, or could not be reached
+inline constexpr int kUsage = 2;   // the arguments make no sense
+
+struct Globals {
+  std::string server = "127.0.0.1:9090";  // --server, POSTERN_SERVER
+  bool json = false;                      // --json: one protobuf-JSON object per line
+};
+
+// The parsed command line. `run` returns the exit code.
+struct Invocation {
+  Globals globals;
+  std::function<int(const Globals&)> run;
+};
+
+// Global options, and all subcommands. `invocation` must outlive `app`.
+void AddEverything(CLI::App& app, Invocation& invocation);
+
+void AddSubmit(CLI::App& app, Invocation& invocation);
+void AddMessages(CLI::App& app, Invocation& invocation);  // message, messages
+void AddWatch(CLI::App& app, Invocation& invocation);
+void AddDecide(CLI::App& app, Invocation& invocation);
+void AddLists(CLI::App& app, Invocation& invocation);    // queues, connections, hooks
+void AddOperate(CLI::App& app, Invocation& invocation);  // drain, health
+
+// A plaintext channel to `globals.server` ("host:port", "unix:/path"). Connects with the first
+// call; a call fails with UNAVAILABLE when nothing listens there.
+std::shared_ptr<grpc::Channel> Connect(const Globals& globals);
+
+// Deadline of calls that answer at once.
+void SetShortDeadline(grpc::ClientContext& context);
+
+// Writes "postern: CODE: message" to stderr. Returns kFailed, or kOk for an OK status.
+int Report(const grpc::Status& status);
+
+// Calls `on_signal` on a thread of its own at the first SIGINT or SIGTERM while it lives. The
+// signals must be blocked in the whole process: BlockStopSignals() as main's first statement.
+class SignalWatch {
+ public:
+  explicit SignalWatch(std::function<void()> on_signal);
+  ~SignalWatch();
+  SignalWatch(const SignalWatch&) = delete;
+  SignalWatch& operator=(const SignalWatch&) = delete;
+
+ private:
+  std::thread thread_;
+};
+
+void BlockStopSignals();
+
+// Undoes BlockStopSignals(): Ctrl-C ends the program as usual. For commands without a stream.
+void UnblockStopSignals();
+
+}  // namespace postern::client

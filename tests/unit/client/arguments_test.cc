@@ -1,0 +1,138 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "client/command.h"
+#include "client/messages.h"
+#include "client/submit.h"
+#include "client/watch.h"
+
+namespace postern::client {
+namespace {
+
+using ::testing::ElementsAre;
+
+// Parses a command line without the program's name; nothing is run.
+class Arguments : public ::testing::Test {
+ protected:
+  Arguments() {
+    unsetenv("POSTERN_SERVER");
+    AddEverything(app_, invocation_);
+  }
+
+  bool Parses(const std::string& line) {
+    try {
+      app_.parse(line, false);
+    } catch (const CLI::ParseError&) {
+      return false;
+    }
+    return static_cast<bool>(invocation_.run);
+  }
+
+  CLI::App app_;
+  Invocation invocation_;
+};
+
+TEST_F(Arguments, GlobalOptionsMayFollowTheSubcommand) {
+  ASSERT_TRUE(Parses("queues --server 127.0.0.1:1234 --json"));
+  EXPECT_EQ(invocation_.globals.server, "127.0.0.1:1234");
+  EXPECT_TRUE(invocation_.globals.json);
+}
+
+TEST_F(Arguments, ServerComesFromTheEnvironmentUnlessGiven) {
+  setenv("POSTERN_SERVER", "unix:/tmp/p.sock", 1);
+  ASSERT_TRUE(Parses("health"));
+  EXPECT_EQ(invocation_.globals.server, "unix:/tmp/p.sock");
+  unsetenv("POSTERN_SERVER");
+}
+
+TEST_F(Arguments, ServerIsLoopbackByDefault) {
+  ASSERT_TRUE(Parses("hooks"));
+  EXPECT_EQ(invocation_.globals.server, "127.0.0.1:9090");
+}
+
+TEST_F(Arguments, WithoutACommandIsWrongUsage) { EXPECT_FALSE(Parses("")); }
+
+TEST_F(Arguments, UnknownOptionIsWrongUsage) { EXPECT_FALSE(Parses("queues --nonsense")); }
+
+TEST_F(Arguments, SubmitNeedsARecipient) { EXPECT_FALSE(Parses("submit --from a@example.com")); }
+
+TEST_F(Arguments, SubmitTakesSeveralRecipients) {
+  EXPECT_TRUE(Parses("submit --to a@example.com --to b@example.net --count 3 -"));
+}
+
+TEST_F(Arguments, DurationWithoutUnitIsWrongUsage) {
+  EXPECT_FALSE(Parses("submit --to a@example.com --expires 30"));
+}
+
+TEST_F(Arguments, UnknownKindOfEventIsWrongUsage) {
+  EXPECT_FALSE(Parses("watch --events attempt,coffee"));
+}
+
+TEST_F(Arguments, DecideAheadNeedsANumberOfDeliveries) { EXPECT_FALSE(Parses("decide --ahead")); }
+
+TEST_F(Arguments, DecideAheadWithANumberIsRunnable) {
+  EXPECT_TRUE(Parses("decide --ahead --shutdown-after 5 --name x --default shutdown"));
+}
+
+TEST_F(Arguments, MessagesKnowsStatesByName) {
+  EXPECT_TRUE(Parses("messages --state deferred --state delivered"));
+}
+
+TEST_F(Arguments, MessagesRefusesAnUnknownState) { EXPECT_FALSE(Parses("messages --state lost")); }
+
+TEST(BuildSubmit, CarriesEnvelopeBindingAndExpiry) {
+  const SubmitOptions options{.from = "a@example.com",
+                              .to = {"b@example.net", "c@example.org"},
+                              .binding = "bulk",
+                              .file = "-",
+                              .expires = "2h",
+                              .count = 1};
+  const v1::SubmitRequest request = BuildSubmit(options);
+  EXPECT_EQ(request.sender(), "a@example.com");
+  EXPECT_THAT(request.recipients(), ElementsAre("b@example.net", "c@example.org"));
+  EXPECT_EQ(request.binding(), "bulk");
+  EXPECT_EQ(request.message_expiration().seconds(), 7200);
+}
+
+TEST(BuildSubmit, LeavesExpiryToTheServerByDefault) {
+  EXPECT_FALSE(BuildSubmit(SubmitOptions()).has_message_expiration());
+}
+
+TEST(CopiesPerFrame, KeepsFramesSmallButNeverEmpty) {
+  EXPECT_EQ(CopiesPerFrame(0), 64);
+  EXPECT_EQ(CopiesPerFrame(8 << 10), 32);
+  EXPECT_EQ(CopiesPerFrame(50 << 20), 1);
+}
+
+TEST(BuildListMessages, CarriesScopeAndStates) {
+  const MessagesOptions options{.domain = "example.net",
+                                .binding = "bulk",
+                                .states = {v1::DISPOSITION_DEFERRED},
+                                .limit = 10};
+  const v1::ListMessagesRequest request = BuildListMessages(options);
+  EXPECT_EQ(request.domain(), "example.net");
+  EXPECT_EQ(request.binding(), "bulk");
+  EXPECT_THAT(request.states(), ElementsAre(v1::DISPOSITION_DEFERRED));
+}
+
+TEST(BuildWatch, CarriesKindsFilterAndCursor) {
+  WatchOptions options;
+  options.filter = {.kinds = "attempt,closed", .domains = {"*.example.net"}, .bindings = {"bulk"}};
+  options.after = "18446744073709551615:42";
+  const v1::WatchRequest request = BuildWatch(options);
+  EXPECT_THAT(request.kinds(),
+              ElementsAre(v1::EVENT_KIND_DELIVERY_ATTEMPT, v1::EVENT_KIND_CONNECTION_CLOSED));
+  EXPECT_THAT(request.filter().domains(), ElementsAre("*.example.net"));
+  EXPECT_THAT(request.filter().bindings(), ElementsAre("bulk"));
+  EXPECT_EQ(request.after().epoch(), 18446744073709551615U);
+  EXPECT_EQ(request.after().sequence(), 42U);
+}
+
+TEST(ParseCursor, RefusesWhatIsNotTwoNumbers) {
+  EXPECT_FALSE(ParseCursor("12"));
+  EXPECT_FALSE(ParseCursor("12:"));
+  EXPECT_FALSE(ParseCursor("a:1"));
+}
+
+}  // namespace
+}  // namespace postern::client
