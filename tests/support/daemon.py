@@ -142,7 +142,7 @@ class Daemon(Watched):
         self.stderr = []
         self.grpc_address = self.http_address = None
         self._streams = []
-        self._channel = None
+        self.channel = None
 
     # Life.
     def write_config(self, text=None):
@@ -178,12 +178,12 @@ class Daemon(Watched):
         line = eventually(ready, 20, "the line `ready grpc=... http=...` of posternd")
         fields = dict(part.split("=", 1) for part in line.split()[1:])
         self.grpc_address, self.http_address = fields["grpc"], fields["http"]
-        self._channel = grpc.insecure_channel(self.grpc_address, options=(
+        self.channel = grpc.insecure_channel(self.grpc_address, options=(
             ("grpc.enable_http_proxy", 0), ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)))
-        self.delivery = delivery_pb2_grpc.DeliveryStub(self._channel)
-        self.hooks = hooks_pb2_grpc.HooksStub(self._channel)
-        self.control = control_pb2_grpc.ControlStub(self._channel)
+        self.delivery = delivery_pb2_grpc.DeliveryStub(self.channel)
+        self.hooks = hooks_pb2_grpc.HooksStub(self.channel)
+        self.control = control_pb2_grpc.ControlStub(self.channel)
         return self
 
     def _collect(self, pipe, lines):
@@ -238,9 +238,9 @@ class Daemon(Watched):
         for stream in self._streams:
             stream.cancel()
         self._streams.clear()
-        if self._channel:
-            self._channel.close()
-            self._channel = None
+        if self.channel:
+            self.channel.close()
+            self.channel = None
 
     def check_sanitizers(self):
         bad = [line for line in self.stderr if any(mark in line for mark in SANITIZER_REPORTS)]

@@ -27,7 +27,7 @@ import socket
 import struct
 from typing import Optional
 
-from running import Gates, LoopThread, Watched, parse_listen, serve_until_told
+from running import Gates, LoopThread, Watched, parse_listen, told_to_stop
 
 TYPES = {"A": 1, "CNAME": 5, "SOA": 6, "MX": 15, "AAAA": 28}
 TYPE_NAMES = {number: name for name, number in TYPES.items()}
@@ -189,6 +189,11 @@ class DnsServer(Watched):
         with self.changed:
             self._behaviours.setdefault(normal(name), []).append(
                 Behaviour(what, kind, times, gate))
+
+    def forgive(self, name):
+        """Ends the behaviours of a name: its records are served again."""
+        with self.changed:
+            self._behaviours.pop(normal(name), None)
 
     def count(self, name=None, kind=None, transport=None):
         """How many queries came so far."""
@@ -366,11 +371,12 @@ def main():
     parser.add_argument("--zone", required=True, help="JSON file")
     parser.add_argument("--parent-pid", type=int, help="exit when this process is gone")
     args = parser.parse_args()
+    stop = told_to_stop(args.parent_pid)
     with open(args.zone, encoding="utf-8") as file:
         zone = json.load(file)
     server = DnsServer(*args.listen, zone=zone).start()
     print(f"listening {server.address}:{server.port}", flush=True)
-    serve_until_told(args.parent_pid)
+    stop.wait()
     server.stop()
 
 

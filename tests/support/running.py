@@ -7,6 +7,7 @@ POSTERN_TEST_TIME_SCALE says by how much.
 import argparse
 import asyncio
 import os
+import select
 import signal
 import threading
 import time
@@ -150,8 +151,11 @@ def parse_listen(text):
     return host, int(port)
 
 
-def serve_until_told(parent_pid=None):
-    """Blocks until SIGTERM or SIGINT, or until the process parent_pid is gone."""
+def told_to_stop(parent_pid=None):
+    """A threading.Event that is set on SIGTERM and SIGINT, and when process parent_pid is gone.
+
+    To be called before the program says that it listens: whoever reads that may send a signal.
+    """
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
@@ -159,16 +163,14 @@ def serve_until_told(parent_pid=None):
         try:
             parent = os.pidfd_open(parent_pid)
         except ProcessLookupError:
-            return
+            done.set()
+            return done
 
         def watch_parent():
-            import select
             poll = select.poll()
             poll.register(parent, select.POLLIN)
             poll.poll()
             done.set()
 
         threading.Thread(target=watch_parent, daemon=True).start()
-    # A wait without a limit would keep signal handlers from running on some platforms.
-    while not done.wait(3600):
-        pass
+    return done

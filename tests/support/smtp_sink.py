@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A scripted SMTP receiver: accepts everything, unless a rule says otherwise, and records all of it.
+"""A scripted SMTP receiver: accepts everything unless a rule says otherwise, and records it all.
 
     sink = SmtpSink()                                  # 127.0.0.1, a free port
     sink.rule("rcpt", domain="b.test", reply="550 5.1.1 No such user")
@@ -28,7 +28,7 @@ import struct
 import time
 from typing import List, Optional
 
-from running import Gates, LoopThread, Watched, parse_listen, serve_until_told
+from running import Gates, LoopThread, Watched, parse_listen, told_to_stop
 
 STAGES = ("connect", "greeting", "ehlo", "helo", "mail", "rcpt", "data", "content", "body", "rset",
           "noop", "quit", "other")
@@ -131,12 +131,17 @@ class Connection(asyncio.Protocol):
     def note(self, who, line):
         with self._sink.changed:
             self.transcript.append((time.monotonic() - self.opened, who, line))
+            self._sink.changed.notify_all()
         if self._sink.echo:
             self._sink.echo(f"[{self.number}] {who} {line}")
 
     def commands(self):
         """The commands of the client, in order, without content."""
         return [line for _, who, line in list(self.transcript) if who == "C"]
+
+    def notes(self):
+        """What the sink remarked: "body: hangs"."""
+        return [line for _, who, line in list(self.transcript) if who == "*"]
 
     # asyncio.Protocol
     def connection_made(self, transport):
@@ -582,6 +587,7 @@ def main():
                         help="print every line of every session")
     parser.add_argument("--parent-pid", type=int, help="exit when this process is gone")
     args = parser.parse_args()
+    stop = told_to_stop(args.parent_pid)
     listen = args.listen or [("127.0.0.1", 0)]
     script = {}
     if args.script:
@@ -598,7 +604,7 @@ def main():
         if rule.gate:
             sink.gates.release(rule.gate)
     print(f"listening {sink.addresses[0]}:{sink.port}", flush=True)
-    serve_until_told(args.parent_pid)
+    stop.wait()
     print(f"received {len(sink.messages)} messages on {len(sink.connections)} connections",
           flush=True)
     sink.stop()

@@ -104,7 +104,8 @@ class DnsTest(unittest.TestCase):
     def test_publishes_a_null_mx(self):
         dns = self.make()
         dns.null_mx("none.test")
-        self.assertEqual(ask_udp(dns.port, "none.test", "MX")[2], [("none.test", "MX", 60, (0, ""))])
+        self.assertEqual(ask_udp(dns.port, "none.test", "MX")[2],
+                         [("none.test", "MX", 60, (0, ""))])
 
     def test_misbehaves_as_told(self):
         dns = self.make()

@@ -32,8 +32,8 @@ class Service(delivery_pb2_grpc.DeliveryServicer, hooks_pb2_grpc.HooksServicer):
         if not request.recipients:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "recipients: at least one")
         ident = f"{len(self.messages) + 1:032x}"
-        states = [delivery_pb2.RecipientState(address=r, disposition=types_pb2.DISPOSITION_DELIVERED)
-                  for r in request.recipients]
+        states = [delivery_pb2.RecipientState(
+            address=r, disposition=types_pb2.DISPOSITION_DELIVERED) for r in request.recipients]
         self.messages[ident] = delivery_pb2.Message(
             message_id=ident, rows=[delivery_pb2.MessageRow(recipients=states)])
         event = hooks_pb2.Event(sequence=1, delivery_attempt=hooks_pb2.DeliveryAttempt(

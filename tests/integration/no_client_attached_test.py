@@ -1,0 +1,42 @@
+"""Nobody is attached: no session waits, and the default for no_subscriber holds."""
+
+import unittest
+
+from google.protobuf import duration_pb2
+from scenario import ONE_CONNECTION, Scenario
+
+
+class NoClientAttached(Scenario):
+    config = ONE_CONNECTION
+
+    def test_the_session_goes_on_without_a_wait(self):
+        self.dns.domain("a.test")
+        watch = self.daemon.watch()
+        self.deliver("one@a.test")
+        self.deliver("two@a.test")
+        self.assertEqual(len(self.sink.connections), 1)
+        for event in watch.wait_events("verdict", 2):
+            self.assertEqual(event.verdict.waited, duration_pb2.Duration())
+            self.assertEqual(event.verdict.number, 0)
+        self.assert_closed(watch.wait_event("connection_closed"), "IDLE")
+
+    def test_a_client_for_another_domain_counts_as_none(self):
+        self.dns.domain("a.test")
+        policy = self.daemon.policy(domains=["b.test"])
+        self.deliver("one@a.test")
+        self.deliver("two@a.test")
+        self.assertEqual(policy.questions, [])
+
+    def test_the_default_can_be_shutdown(self):
+        self.dns.domain("a.test")
+        self.make_daemon(policy={"cause_defaults": [
+            {"cause": "no_subscriber", "verdict": "shutdown"}]}).start()
+        watch = self.daemon.watch()
+        self.deliver("one@a.test")
+        self.assert_closed(watch.wait_event("connection_closed"), "REMOTE_POLICY")
+        self.assert_verdict(watch.wait_event("verdict"), "SHUTDOWN", "DEFAULT",
+                            default_cause="NO_SUBSCRIBER")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,68 @@
+"""A client answers the event of the connection: the session never has to wait for it."""
+
+import unittest
+
+from google.protobuf import duration_pb2
+from postern.v1 import hooks_pb2
+from scenario import ONE_CONNECTION, Scenario
+
+
+class VerdictAheadForConnection(Scenario):
+    config = ONE_CONNECTION
+
+    def attach(self, decision, ask=hooks_pb2.ASK_MODE_SYNC, **when):
+        """A client that says this about the first connection, before the receiver's greeting."""
+        self.dns.domain("a.test")
+        self.sink.rule("greeting", connection=1, gate="greeting")
+        policy = self.daemon.policy(ask=ask)
+        self.first = self.daemon.submit(["one@a.test"])
+        event = policy.wait_event(
+            "post_initiate_connection_smtp",
+            lambda e: e.post_initiate_connection_smtp.WhichOneof("result") == "conn_fd")
+        verdict = policy.say(event.connection.connection_id, decision, "said ahead", **when)
+        self.assertEqual(policy.wait_result(verdict), "STORED")
+        self.sink.gates.release("greeting")
+        return policy
+
+    def test_shutdown_after_the_first_transaction(self):
+        watch = self.daemon.watch()
+        policy = self.attach("SHUTDOWN")
+        closed = watch.wait_event("connection_closed")
+        self.assert_closed(closed, "REMOTE_POLICY", "policy", "said ahead")
+        verdict = watch.wait_event("verdict")
+        self.assert_verdict(verdict, "SHUTDOWN", "STANDING", "policy")
+        self.assertEqual(verdict.verdict.waited, duration_pb2.Duration())
+        self.assertEqual(policy.questions, [])
+        self.daemon.wait_dispositions(self.first, "DELIVERED")
+
+    def test_shutdown_after_two_deliveries(self):
+        watch = self.daemon.watch()
+        self.attach("SHUTDOWN", ask=hooks_pb2.ASK_MODE_STANDING, after_deliveries=2)
+        self.daemon.wait_dispositions(self.first, "DELIVERED")
+        self.deliver("two@a.test")
+        closed = watch.wait_event("connection_closed")
+        self.assert_closed(closed, "REMOTE_POLICY", "policy")
+        self.assertEqual(closed.connection_closed.deliveries, 2)
+
+    def test_keep_is_not_asked_again(self):
+        policy = self.attach("KEEP")
+        self.daemon.wait_dispositions(self.first, "DELIVERED")
+        self.deliver("two@a.test")
+        self.assertEqual(len(self.sink.connections), 1)
+        self.assertEqual(policy.questions, [])
+
+    def test_shutdown_ends_an_idle_session_at_once(self):
+        self.dns.domain("a.test")
+        watch = self.daemon.watch()
+        policy = self.daemon.policy(on_question=lambda q: "KEEP")
+        self.deliver("one@a.test")
+        watch.wait_event("verdict")
+        question = policy.wait_question()
+        self.assertEqual(policy.wait_result(1), "APPLIED")
+        verdict = policy.say(question.connection_id, "SHUTDOWN", "idle long enough")
+        self.assertIn(policy.wait_result(verdict), ("APPLIED", "STORED"))
+        self.assert_closed(watch.wait_event("connection_closed"), "REMOTE_POLICY", "policy")
+
+
+if __name__ == "__main__":
+    unittest.main()

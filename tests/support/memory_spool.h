@@ -1,0 +1,205 @@
+// MemorySpool: the spool seam in memory, for tests of those who use it. What it is told to do
+// happens at once, callbacks included, on the caller's thread, unless it is told to hold or to fail.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/base/mutex.h"
+#include "server/spool/spool.h"
+
+namespace postern::testing {
+
+// Thread: any. Callbacks are called without a lock held.
+class MemorySpool final : public spool::Spool {
+ public:
+  // --- What the test does to it ---
+
+  // Every Store from now on is answered with this (OK: works again).
+  void FailStores(absl::Status status) {
+    base::MutexLock lock(mu_);
+    store_status_ = std::move(status);
+  }
+  void SetHealthy(bool healthy) {
+    base::MutexLock lock(mu_);
+    healthy_ = healthy;
+  }
+  // True: nothing is written (nor answered) until it is false again, as with a slow disk.
+  void Hold(bool hold) {
+    {
+      base::MutexLock lock(mu_);
+      hold_ = hold;
+    }
+    Flush();
+  }
+  // As if the process had died and another had opened the spool: what was held is lost, and the
+  // marks that were written leave their rows in doubt.
+  void Restart() {
+    base::MutexLock lock(mu_);
+    held_.clear();
+    waiters_.clear();
+    for (auto& [key, stored] : rows_) stored.doubt = stored.doubt || std::exchange(stored.mark, false);
+  }
+  std::size_t row_count() const {
+    base::MutexLock lock(mu_);
+    return rows_.size();
+  }
+  std::size_t content_count() const {
+    base::MutexLock lock(mu_);
+    return contents_.size();
+  }
+  bool marked(const base::Id& id, std::uint16_t index) const {
+    base::MutexLock lock(mu_);
+    const auto found = rows_.find({id, index});
+    return found != rows_.end() && found->second.mark;
+  }
+
+  // --- The seam ---
+
+  void Store(std::string content, const std::vector<mail::Row>& rows, Done done) override {
+    Do([this, content = std::move(content), rows, done = std::move(done)]() -> After {
+      absl::Status status = store_status_;
+      if (status.ok()) {
+        contents_[rows.front().message_id] = content;
+        for (const mail::Row& row : rows) rows_[{row.message_id, row.index}] = {row, false, false};
+      }
+      return [done, status = std::move(status)] { done(status); };
+    });
+  }
+  void Update(const mail::Row& row) override {
+    Do([this, row]() -> After {
+      rows_[{row.message_id, row.index}] = {row, false, false};
+      return nullptr;
+    });
+  }
+  spool::Ticket MarkAttempt(const mail::Row& row) override {
+    return Do([this, id = row.message_id, index = row.index]() -> After {
+      const auto found = rows_.find({id, index});
+      if (found != rows_.end()) found->second.mark = true;
+      return nullptr;
+    });
+  }
+  bool IsWritten(spool::Ticket ticket) const override {
+    base::MutexLock lock(mu_);
+    return written_ >= ticket;
+  }
+  void WhenWritten(spool::Ticket ticket, std::function<void()> done) override {
+    {
+      base::MutexLock lock(mu_);
+      if (written_ < ticket) {
+        waiters_.emplace_back(ticket, std::move(done));
+        return;
+      }
+    }
+    done();
+  }
+  void Remove(const base::Id& message_id, int row_count) override {
+    Do([this, message_id, row_count]() -> After {
+      for (int i = 0; i < row_count; ++i) {
+        rows_.erase({message_id, static_cast<std::uint16_t>(i)});
+      }
+      contents_.erase(message_id);
+      return nullptr;
+    });
+  }
+  absl::StatusOr<std::string> ReadContent(const base::Id& message_id) const override {
+    base::MutexLock lock(mu_);
+    const auto found = contents_.find(message_id);
+    if (found == contents_.end()) return absl::NotFoundError("no such content");
+    return found->second;
+  }
+  absl::StatusOr<std::vector<mail::Row>> ReadRows(const base::Id& message_id) const override {
+    base::MutexLock lock(mu_);
+    std::vector<mail::Row> rows;
+    for (auto at = rows_.lower_bound({message_id, 0});
+         at != rows_.end() && at->first.first == message_id; ++at) {
+      rows.push_back(at->second.Read());
+    }
+    if (rows.empty()) return absl::NotFoundError("no such rows");
+    return rows;
+  }
+  absl::Status ForEachRow(const base::Id& after,
+                          const std::function<bool(mail::Row)>& each) const override {
+    std::vector<mail::Row> rows;
+    {
+      base::MutexLock lock(mu_);
+      for (auto at = rows_.upper_bound({after, 0xffff}); at != rows_.end(); ++at) {
+        rows.push_back(at->second.Read());
+      }
+    }
+    for (mail::Row& row : rows) {
+      if (!each(std::move(row))) break;
+    }
+    return absl::OkStatus();
+  }
+  bool healthy() const override {
+    base::MutexLock lock(mu_);
+    return healthy_;
+  }
+
+ private:
+  using After = std::function<void()>;  // what to call once the lock is given up, or null
+  struct Stored {
+    mail::Row row;
+    bool mark = false;
+    bool doubt = false;
+    mail::Row Read() const {
+      mail::Row read = row;
+      read.in_doubt = read.in_doubt || doubt;
+      return read;
+    }
+  };
+
+  spool::Ticket Do(std::function<After()> write) {
+    spool::Ticket ticket = 0;
+    {
+      base::MutexLock lock(mu_);
+      ticket = ++last_;
+      held_.emplace_back(ticket, std::move(write));
+    }
+    Flush();
+    return ticket;
+  }
+
+  void Flush() {
+    std::vector<After> due;
+    {
+      base::MutexLock lock(mu_);
+      if (hold_) return;
+      for (auto& [ticket, write] : held_) {
+        if (After after = write()) due.push_back(std::move(after));
+        written_ = ticket;
+      }
+      held_.clear();
+      std::vector<std::pair<spool::Ticket, After>> later;
+      for (auto& waiter : waiters_) {
+        if (waiter.first <= written_) {
+          due.push_back(std::move(waiter.second));
+        } else {
+          later.push_back(std::move(waiter));
+        }
+      }
+      waiters_ = std::move(later);
+    }
+    for (const After& after : due) after();
+  }
+
+  mutable base::Mutex mu_;
+  bool hold_ ABSL_GUARDED_BY(mu_) = false;
+  bool healthy_ ABSL_GUARDED_BY(mu_) = true;
+  absl::Status store_status_ ABSL_GUARDED_BY(mu_);
+  spool::Ticket last_ ABSL_GUARDED_BY(mu_) = 0;
+  spool::Ticket written_ ABSL_GUARDED_BY(mu_) = 0;
+  std::vector<std::pair<spool::Ticket, std::function<After()>>> held_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::pair<spool::Ticket, After>> waiters_ ABSL_GUARDED_BY(mu_);
+  std::map<base::Id, std::string> contents_ ABSL_GUARDED_BY(mu_);
+  std::map<std::pair<base::Id, std::uint16_t>, Stored> rows_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace postern::testing
