@@ -1,0 +1,191 @@
+#include "server/delivery/connection.h"
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/ids.h"
+#include "server/base/log.h"
+#include "server/delivery/scheduler.h"
+#include "server/delivery/session.h"
+#include "server/net/endpoint.h"
+
+namespace postern::delivery {
+namespace {
+
+using mail::ConnError;
+using mail::RequeueReason;
+
+// A walk does not go on for ever, however many addresses a domain has.
+constexpr std::size_t kMaxTargets = 16;
+
+ConnError FromNet(net::ConnectFailure failure) {
+  switch (failure) {
+    case net::ConnectFailure::kNone:
+      return ConnError::kNone;
+    case net::ConnectFailure::kSocket:
+      return ConnError::kSocket;
+    case net::ConnectFailure::kIoctl:
+      return ConnError::kIoctl;
+    case net::ConnectFailure::kBind:
+      return ConnError::kBind;
+    case net::ConnectFailure::kConnect:
+      return ConnError::kConnect;
+    case net::ConnectFailure::kUnreachable:
+      return ConnError::kConnectNetwork;
+    case net::ConnectFailure::kTimeout:
+      return ConnError::kConnectTimeout;
+  }
+  return ConnError::kConnect;
+}
+
+std::shared_ptr<const mail::Reply> Words(int code, const char* enhanced, std::string text) {
+  return std::make_shared<const mail::Reply>(
+      mail::InternalReply(code, enhanced, std::move(text), mail::SmtpStage::kConnect));
+}
+
+struct NamedRecord : hooks::DomainRecord {
+  explicit NamedRecord(std::string text) : hooks::DomainRecord{}, name(std::move(text)) {
+    domain = name.c_str();
+  }
+  const std::string name;
+};
+
+}  // namespace
+
+std::shared_ptr<hooks::DomainRecord> MakeDomainRecord(const std::string& domain) {
+  return std::make_shared<NamedRecord>(domain);
+}
+
+void Connection::Start(Pair& pair) {
+  asio::co_spawn(pair.scheduler().io(), Run(pair), asio::detached);
+}
+
+asio::awaitable<void> Connection::Run(Pair& pair) {
+  const ConnectionEnd end = co_await Attempt(pair);
+  if (end.reply != nullptr && !end.useful) pair.BackOff(end.reason, end.reply);
+  pair.OnConnectionEnded(end);
+}
+
+void Connection::Raise(Pair& pair, const mail::ConnectionInfo& info, ConnError error, int conn_fd) {
+  pair.context_.metrics.Attempts(error).Add();
+  hooks::ConnectionAttempt attempt;
+  attempt.connection = &info;
+  attempt.error = error;
+  pair.FillRecord(attempt);
+  hooks::DomainRecord& record = pair.domain_record();
+  const mail::Row* head = pair.queue_.head();
+  ec_message message{};
+  std::string id;
+  std::vector<const char*> recipients;
+  if (head != nullptr) {
+    id = head->message_id.ToString();
+    for (const mail::Recipient& r : head->recipients) recipients.push_back(r.address.c_str());
+    message.id = id.c_str();
+    message.domain = info.pair->domain.c_str();
+    message.binding_slot = info.binding_slot;
+    message.num_retries = static_cast<int>(head->attempts);
+    message._mailfrom = head->sender.c_str();
+    message._rcptto = recipients.front();
+    message._recipients = recipients.data();
+    message._recipient_count = static_cast<int>(recipients.size());
+  }
+  record.attempt = &attempt;
+  record.probable_message = head == nullptr ? nullptr : &message;
+  pair.context_.hook_point.PostInitiateConnection(record, info.binding_slot, conn_fd);
+  record.attempt = nullptr;
+  record.probable_message = nullptr;
+}
+
+void Connection::RaiseFailure(Pair& pair, ConnError error) {
+  mail::ConnectionInfo info;
+  info.id = base::NewId(pair.context_.clock.Now());
+  info.pair = pair.key_ptr();
+  info.binding_slot = pair.binding_slot();
+  Raise(pair, info, error, static_cast<int>(error));
+}
+
+// Everything that can end before there is a connection, and the walk over the addresses.
+asio::awaitable<ConnectionEnd> Connection::Attempt(Pair& pair) {
+  ConnectionEnd end;
+  const std::shared_ptr<const mail::DeliveryOptions> options = pair.options();
+  dns::Resolver& resolver = pair.scheduler().resolver();
+  if (NeedsLookup(pair.key().domain, *options, resolver)) {
+    RaiseFailure(pair, ConnError::kMxLookupPending);
+  }
+  std::string domain = pair.key().domain;
+  const DialPlan plan = co_await PlanDial(std::move(domain), options, resolver);
+  pair.domain_record().mxcnt = static_cast<int>(plan.targets.size());
+  switch (plan.outcome) {
+    case dns::MxOutcome::kOk:
+      break;
+    case dns::MxOutcome::kNullMx:
+      RaiseFailure(pair, ConnError::kSmtpNullMx);
+      pair.FailActive(*Words(556, "5.1.10", "the domain accepts no mail (null MX)"));
+      co_return end;
+    case dns::MxOutcome::kNoDomain:
+      RaiseFailure(pair, ConnError::kMxLookupFailed);
+      pair.FailActive(*Words(550, "5.1.2", absl::StrCat("no such domain: ", plan.error)));
+      co_return end;
+    case dns::MxOutcome::kNoAddress:
+    case dns::MxOutcome::kTemporary:
+      RaiseFailure(pair, ConnError::kMxLookupFailed);
+      end.reason = RequeueReason::kMxLookup;
+      end.reply = Words(451, plan.outcome == dns::MxOutcome::kNoAddress ? "4.4.4" : "4.4.3",
+                        absl::StrCat("DNS: ", plan.error));
+      co_return end;
+  }
+  std::size_t dialled = 0;
+  for (const DialTarget& target : plan.targets) {
+    if (IsProhibited(target.endpoint.address(), options->prohibited_hosts)) continue;
+    if (dialled++ == kMaxTargets || pair.context_.draining.load(std::memory_order_relaxed)) break;
+    DialTarget copy = target;
+    std::optional<ConnectionEnd> done = co_await Dial(pair, std::move(copy));
+    if (!done.has_value()) continue;
+    end = *std::move(done);
+    // A host that took no transaction leaves the mail to the next one.
+    if (end.connected && (end.useful || end.reply == nullptr)) break;
+  }
+  if (dialled == 0) {
+    RaiseFailure(pair, ConnError::kProhibitedIp);
+    pair.FailActive(*Words(550, "5.4.4", "every host of the domain is in prohibited_hosts"));
+  }
+  co_return end;
+}
+
+// One address. Nothing: this one is done with, go on to the next.
+asio::awaitable<std::optional<ConnectionEnd>> Connection::Dial(Pair& pair, DialTarget target) {
+  mail::ConnectionInfo info;
+  info.id = base::NewId(pair.context_.clock.Now());
+  info.pair = pair.key_ptr();
+  info.binding_slot = pair.binding_slot();
+  info.mx_host = target.host;
+  info.remote_address = net::FormatEndpoint(target.endpoint);
+  net::ConnectResult result =
+      co_await net::Connect(target.endpoint, std::nullopt, pair.options()->connect_timeout);
+  if (result.stream == nullptr) {
+    const ConnError error = FromNet(result.failure);
+    Raise(pair, info, error, static_cast<int>(error));
+    ConnectionEnd end;
+    end.reply = Words(451, "4.4.1",
+                      absl::StrCat(info.mx_host, " ", info.remote_address, ": ", result.detail));
+    if (error == ConnError::kSocket || error == ConnError::kIoctl || error == ConnError::kBind) {
+      end.reason = RequeueReason::kLocalFault;
+    }
+    co_return end;
+  }
+  info.local_address = result.stream->local_address();
+  Raise(pair, info, ConnError::kNone, result.stream->native_handle());
+  --pair.dialing_;
+  pair.context_.metrics.dialing.Add(-1);
+  // On the heap: the coroutine's frame would carry it through all of the dialling otherwise.
+  const auto session = std::make_unique<Session>(pair, std::move(result.stream), std::move(info));
+  const ConnectionEnd end = co_await session->Run();
+  ++pair.dialing_;  // until another host is reached, or the pair is told
+  pair.context_.metrics.dialing.Add(1);
+  co_return end;
+}
+
+}  // namespace postern::delivery

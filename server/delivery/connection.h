@@ -1,0 +1,30 @@
+// Connection: one connection of a pair, from the question where to dial to the end of its session.
+#pragma once
+
+#include <asio/awaitable.hpp>
+
+#include "server/delivery/pair.h"
+#include "server/delivery/routing.h"
+#include "server/net/connector.h"
+
+namespace postern::delivery {
+
+class Connection {
+ public:
+  // Looks up, dials host by host and runs the session; tells the pair when all is over.
+  static void Start(Pair& pair);
+
+ private:
+  static asio::awaitable<void> Run(Pair& pair);
+  static asio::awaitable<ConnectionEnd> Attempt(Pair& pair);
+  static asio::awaitable<std::optional<ConnectionEnd>> Dial(Pair& pair, DialTarget target);
+  // Raises post_initiate_connection_smtp for an attempt that reached no address.
+  static void RaiseFailure(Pair& pair, mail::ConnError error);
+  static void Raise(Pair& pair, const mail::ConnectionInfo& info, mail::ConnError error,
+                    int conn_fd);
+};
+
+// A record of hooks/types.h for a domain, with its name inside.
+std::shared_ptr<hooks::DomainRecord> MakeDomainRecord(const std::string& domain);
+
+}  // namespace postern::delivery

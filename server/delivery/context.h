@@ -1,0 +1,31 @@
+// Context: what all of delivery works with. Made by main, outlives every scheduler.
+#pragma once
+
+#include <atomic>
+
+#include "server/base/clock.h"
+#include "server/delivery/metrics.h"
+#include "server/delivery/pair_board.h"
+#include "server/hooks/hook_point.h"
+#include "server/mail/binding.h"
+#include "server/mail/options.h"
+#include "server/queue/history.h"
+#include "server/spool/spool.h"
+
+namespace postern::delivery {
+
+struct Context {
+  const base::Clock& clock;
+  spool::Spool& spool;
+  const mail::OptionsSource& options;
+  mail::BindingTable& bindings;
+  hooks::HookPoint& hook_point;
+  queue::History& history;
+  DeliveryMetrics& metrics;
+  PairBoard board;
+  std::atomic<bool> draining{false};
+  // For tests and suspended starts: rows are queued, but no connection is opened.
+  std::atomic<bool> suspended{false};
+};
+
+}  // namespace postern::delivery

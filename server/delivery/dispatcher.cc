@@ -1,0 +1,157 @@
+#include "server/delivery/dispatcher.h"
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
+#include "server/base/log.h"
+
+namespace postern::delivery {
+namespace {
+
+bool GlobMatches(absl::string_view glob, absl::string_view domain) {
+  if (glob.empty() || glob == "*") return true;
+  if (absl::StartsWith(glob, "*.")) return absl::EndsWithIgnoreCase(domain, glob.substr(1));
+  return absl::EqualsIgnoreCase(glob, domain);
+}
+
+}  // namespace
+
+Dispatcher::Dispatcher(Context& context, Options options,
+                       const Scheduler::MakeResolver& make_resolver)
+    : context_(context),
+      intake_(context, options.limits,
+              [this](queue::RowPtr row) {
+                Scheduler& scheduler = SchedulerOf(row->row.pair->domain);
+                scheduler.Enqueue(std::move(row));
+              }),
+      messages_(context) {
+  for (int i = 0; i < std::max(options.threads, 1); ++i) {
+    schedulers_.push_back(std::make_unique<Scheduler>(context, i, make_resolver));
+  }
+}
+
+Dispatcher::~Dispatcher() { Stop(); }
+
+Scheduler& Dispatcher::SchedulerOf(const std::string& domain) {
+  return *schedulers_[absl::Hash<std::string>{}(domain) % schedulers_.size()];
+}
+
+absl::Status Dispatcher::Recover() {
+  std::vector<mail::Row> message;  // the rows of one message, collected
+  std::uint64_t count = 0;
+  const auto take = [&] {
+    if (message.empty()) return;
+    const bool all_final = std::all_of(message.begin(), message.end(),
+                                       [](const mail::Row& row) { return row.final(); });
+    if (all_final) {
+      // The process died between the last disposition and the deletion.
+      context_.spool.Remove(message.front().message_id, message.front().row_count);
+    } else {
+      for (queue::RowPtr& row : MakeQueued(std::exchange(message, {}))) {
+        if (row->row.final()) {
+          row->message->Finish(std::move(row->row));
+          continue;
+        }
+        if (row->row.in_doubt) row->row.reason = mail::RequeueReason::kInDoubt;
+        ++count;
+        Scheduler& scheduler = SchedulerOf(row->row.pair->domain);
+        scheduler.Enqueue(std::move(row));
+      }
+    }
+    message.clear();
+  };
+  absl::Status status = context_.spool.ForEachRow(base::Id{}, [&](mail::Row row) {
+    if (!message.empty() && message.front().message_id != row.message_id) take();
+    message.push_back(std::move(row));
+    return true;
+  });
+  take();
+  context_.metrics.recovered_rows.Add(count);
+  if (count > 0) base::Log().info("{} rows read back from the spool", count);
+  return status;
+}
+
+void Dispatcher::Start() {
+  for (auto& scheduler : schedulers_) scheduler->Start();
+  started_ = true;
+}
+
+void Dispatcher::Stop() {
+  started_ = false;
+  for (auto& scheduler : schedulers_) scheduler->Stop();
+}
+
+std::vector<QueueInfo> Dispatcher::ListQueues(const std::string& domain_glob,
+                                              const std::string& binding) {
+  std::vector<QueueInfo> queues;
+  if (!started_) return queues;
+  const auto match = [&](const mail::PairKey& key) {
+    return GlobMatches(domain_glob, key.domain) && (binding.empty() || binding == key.binding);
+  };
+  for (auto& scheduler : schedulers_) {
+    scheduler->Run([&] { scheduler->ListQueues(match, &queues); });
+  }
+  std::sort(queues.begin(), queues.end(),
+            [](const QueueInfo& a, const QueueInfo& b) { return a.pair < b.pair; });
+  return queues;
+}
+
+std::vector<ConnectionEntry> Dispatcher::ListConnections() {
+  std::vector<ConnectionEntry> connections;
+  if (!started_) return connections;
+  for (auto& scheduler : schedulers_) {
+    scheduler->Run([&] { scheduler->ListConnections(&connections); });
+  }
+  std::sort(connections.begin(), connections.end(),
+            [](const auto& a, const auto& b) { return a.info.id < b.info.id; });
+  return connections;
+}
+
+void Dispatcher::BeginDrain(absl::Duration budget) {
+  if (context_.draining.exchange(true)) return;
+  context_.metrics.draining.Set(1);
+  base::Log().info("draining: sessions have {} to end", absl::FormatDuration(budget));
+  for (auto& scheduler : schedulers_) {
+    Scheduler* each = scheduler.get();
+    each->Post([each, budget] { each->BeginDrain(budget); });
+  }
+}
+
+DrainProgress Dispatcher::drain_progress() const {
+  DrainProgress progress;
+  const DeliveryMetrics& metrics = context_.metrics;
+  progress.open_sessions = static_cast<std::uint64_t>(metrics.open_sessions.value());
+  progress.in_transaction = static_cast<std::uint64_t>(metrics.in_transaction.value());
+  progress.queued_rows = static_cast<std::uint64_t>(metrics.queued_rows.value());
+  // Connections that are still being opened are dropped when the process ends: they carry nothing.
+  progress.done = context_.draining.load() && progress.open_sessions == 0;
+  return progress;
+}
+
+void Dispatcher::RequestShutdown(const mail::ConnectionInfo& connection,
+                                 hooks::ShutdownVerdict verdict) {
+  Scheduler* scheduler = &SchedulerOf(connection.pair->domain);
+  scheduler->Post([scheduler, id = connection.id, verdict = std::move(verdict)] {
+    scheduler->RequestShutdown(id, verdict);
+  });
+}
+
+bool Dispatcher::MakesProgress() {
+  if (!started_) return true;
+  std::vector<std::future<void>> answers;
+  for (auto& scheduler : schedulers_) {
+    auto promise = std::make_shared<std::promise<void>>();
+    answers.push_back(promise->get_future());
+    scheduler->Post([promise] { promise->set_value(); });
+  }
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  return std::all_of(answers.begin(), answers.end(), [&](std::future<void>& answer) {
+    return answer.wait_until(deadline) == std::future_status::ready;
+  });
+}
+
+}  // namespace postern::delivery

@@ -1,0 +1,67 @@
+// Dispatcher: all of delivery. Owns the scheduler threads, takes mail in, answers and drains.
+//
+//   Dispatcher dispatcher(context, options, make_resolver);
+//   dispatcher.Recover();      // rows of the spool back into their queues
+//   dispatcher.Start();
+//   ... dispatcher.intake().Submit(...), dispatcher.BeginDrain(...) ...
+//   dispatcher.Stop();         // before the spool goes
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "server/delivery/context.h"
+#include "server/delivery/control.h"
+#include "server/delivery/intake.h"
+#include "server/delivery/messages.h"
+#include "server/delivery/scheduler.h"
+#include "server/hooks/observer.h"
+
+namespace postern::delivery {
+
+class Dispatcher final : public Control, public hooks::SessionControl {
+ public:
+  struct Options {
+    int threads = 2;
+    IntakeLimits limits;
+  };
+
+  Dispatcher(Context& context, Options options, const Scheduler::MakeResolver& make_resolver);
+  ~Dispatcher() override;
+
+  // Reads every row of the spool. Thread: the main thread, before Start().
+  absl::Status Recover();
+  void Start();
+  // Ends the scheduler threads where they are; mail stays in the spool. What waits for the spool is
+  // still told, so the spool may go after this and before the dispatcher does.
+  void Stop();
+
+  Intake& intake() { return intake_; }
+  MessageSource& messages() { return messages_; }
+
+  // Control
+  std::vector<QueueInfo> ListQueues(const std::string& domain_glob,
+                                    const std::string& binding) override;
+  std::vector<ConnectionEntry> ListConnections() override;
+  void BeginDrain(absl::Duration budget) override;
+  DrainProgress drain_progress() const override;
+
+  // hooks::SessionControl
+  void RequestShutdown(const mail::ConnectionInfo& connection,
+                       hooks::ShutdownVerdict verdict) override;
+
+  // True while every scheduler thread makes progress; takes at most 1 s. For /livez.
+  bool MakesProgress();
+
+ private:
+  Scheduler& SchedulerOf(const std::string& domain);
+
+  Context& context_;
+  std::vector<std::unique_ptr<Scheduler>> schedulers_;
+  SpoolIntake intake_;
+  SpoolMessages messages_;
+  std::atomic<bool> started_{false};
+};
+
+}  // namespace postern::delivery

@@ -1,0 +1,248 @@
+#include "server/delivery/pair.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/delivery/connection.h"
+#include "server/delivery/scheduler.h"
+#include "server/delivery/session.h"
+#include "server/queue/retry.h"
+
+namespace postern::delivery {
+namespace {
+
+// Without an event of its own a pair looks around this often: the wall clock may have been set.
+constexpr absl::Duration kLongestSleep = absl::Seconds(30);
+constexpr absl::Duration kSpoolRetry = absl::Milliseconds(200);
+
+}  // namespace
+
+Pair::Pair(Context& context, Scheduler& scheduler, std::shared_ptr<const mail::PairKey> key)
+    : context_(context),
+      scheduler_(scheduler),
+      key_(std::move(key)),
+      binding_slot_(context.bindings.SlotOf(key_->binding)),
+      recorder_(context),
+      record_(scheduler.RecordOf(key_->domain)),
+      options_(context.options.ForPair(key_->domain, key_->binding)),
+      redial_(options_->redial_rate, options_->redial_burst),
+      timer_(std::make_unique<asio::steady_timer>(scheduler.io())) {}
+
+Pair::~Pair() = default;
+
+const std::shared_ptr<const mail::DeliveryOptions>& Pair::options() {
+  if (options_->generation != context_.options.generation()) {
+    options_ = context_.options.ForPair(key_->domain, key_->binding);
+    redial_.Configure(options_->redial_rate, options_->redial_burst);
+  }
+  return options_;
+}
+
+void Pair::Add(queue::RowPtr row) {
+  if (row->row.next_attempt <= context_.clock.Now()) {
+    queue_.AddActive(std::move(row));
+  } else {
+    queue_.AddDelayed(std::move(row));
+  }
+}
+
+queue::RowPtr Pair::TakeNext() {
+  if (!context_.spool.healthy()) return nullptr;
+  queue::RowPtr row = queue_.TakeNext();
+  if (row != nullptr) ++rows_in_session_;
+  return row;
+}
+
+void Pair::PutBack(queue::RowPtr row) {
+  --rows_in_session_;
+  queue_.AddActiveFirst(std::move(row));
+}
+
+void Pair::Defer(queue::RowPtr row) {
+  --rows_in_session_;
+  recorder_.Save(*row);
+  queue_.AddDelayed(std::move(row));
+}
+
+void Pair::Finish(queue::RowPtr row) {
+  --rows_in_session_;
+  recorder_.Finish(std::move(row));
+}
+
+void Pair::NoteSuccess() {
+  if (consecutive_failures_ == 0) return;
+  consecutive_failures_ = 0;
+  backoff_until_ = backoff_until_wall_ = absl::InfinitePast();
+  context_.board.Clear(*key_);
+}
+
+void Pair::FailActive(const mail::Reply& reply) {
+  const auto shared = std::make_shared<const mail::Reply>(reply);
+  while (queue::RowPtr row = queue_.TakeNext()) {
+    recorder_.FinishAs(std::move(row), mail::Disposition::kFailed, shared);
+  }
+}
+
+void Pair::BackOff(mail::RequeueReason reason, std::shared_ptr<const mail::Reply> reply) {
+  const absl::Time steady = context_.clock.Steady();
+  // Connections that fail side by side are one failure.
+  if (steady < backoff_until_) return;
+  ++consecutive_failures_;
+  const absl::Duration wait =
+      queue::RetryDelay(*options(), consecutive_failures_, base::RandomUint64());
+  backoff_until_ = steady + wait;
+  backoff_until_wall_ = context_.clock.Now() + wait;
+  context_.board.Set(*key_, PairTrouble{backoff_until_wall_, reason, std::move(reply)});
+}
+
+void Pair::OnConnectionEnded(const ConnectionEnd& end) {
+  --connections_;
+  --dialing_;
+  context_.metrics.dialing.Add(-1);
+  if (end.replace_throttled) ++to_replace_;
+  if (end.hold > absl::ZeroDuration()) {
+    backoff_until_ = std::max(backoff_until_, context_.clock.Steady() + end.hold);
+    backoff_until_wall_ = context_.clock.Now() + (backoff_until_ - context_.clock.Steady());
+    context_.board.Set(*key_,
+                       PairTrouble{backoff_until_wall_, mail::RequeueReason::kPolicyHold, nullptr});
+  }
+  scheduler_.MaintainSoon(this);
+}
+
+void Pair::FillRecord(hooks::ConnectionAttempt& attempt) {
+  attempt.attempt_number = ++attempt_number_;
+  attempt.queue_depth = queue_depth();
+  attempt.probable_message_id = queue_.head() == nullptr ? base::Id{} : queue_.head()->message_id;
+}
+
+void Pair::ExpireRows(absl::Time now) {
+  for (queue::RowPtr& row : queue_.TakeExpired(now)) {
+    std::string last;
+    for (const mail::Recipient& recipient : row->row.recipients) {
+      if (recipient.last_reply != nullptr && !IsFinal(recipient.disposition)) {
+        last = absl::StrCat("; last reply: ", recipient.last_reply->ToString());
+      }
+    }
+    auto reply = std::make_shared<const mail::Reply>(mail::InternalReply(
+        554, row->row.attempts == 0 ? "5.4.5" : "5.4.7",
+        absl::StrCat("message expired after ",
+                     absl::FormatDuration(absl::Trunc(now - row->row.created, absl::Seconds(1))),
+                     last),
+        mail::SmtpStage::kNone));
+    recorder_.FinishAs(std::move(row), mail::Disposition::kExpired, std::move(reply));
+  }
+}
+
+bool Pair::MayDial(absl::Time steady) {
+  if (to_replace_ == 0) return true;
+  if (!redial_.Take(steady)) {
+    redial_at_ = redial_.NextToken(steady);
+    return false;
+  }
+  --to_replace_;
+  redial_at_ = absl::InfinitePast();
+  return true;
+}
+
+void Pair::OpenConnections() {
+  const absl::Time steady = context_.clock.Steady();
+  if (context_.draining.load(std::memory_order_relaxed) ||
+      context_.suspended.load(std::memory_order_relaxed) || steady < backoff_until_ ||
+      !context_.spool.healthy()) {
+    return;
+  }
+  const std::size_t goal =
+      queue::ConnectionGoal(*options(), queue_.active_size() + rows_in_session_);
+  // Rows that open or coming connections will take anyway need no further ones.
+  while (queue_.active_size() > dialing_ && connections_ < goal && MayDial(steady)) {
+    ++connections_;
+    ++dialing_;
+    context_.metrics.dialing.Add(1);
+    Connection::Start(*this);
+  }
+}
+
+void Pair::Maintain() {
+  const absl::Time now = context_.clock.Now();
+  ExpireRows(now);
+  queue_.Promote(now);
+  if (consecutive_failures_ == 0 && backoff_until_ != absl::InfinitePast() &&
+      backoff_until_ <= context_.clock.Steady()) {
+    backoff_until_ = backoff_until_wall_ = absl::InfinitePast();  // a hold is over
+    context_.board.Clear(*key_);
+  }
+  std::size_t to_wake = queue_.active_size();
+  for (auto it = idle_.begin(); it != idle_.end() && to_wake > 0; --to_wake) (*it++)->Wake();
+  // An idle session that was woken takes its row in its own turn; it counts as a connection.
+  if (idle_.empty() || queue_.active_size() > idle_.size()) OpenConnections();
+  ArmTimer();
+}
+
+void Pair::ArmTimer() {
+  const absl::Time steady = context_.clock.Steady();
+  absl::Time at = absl::InfiniteFuture();
+  const absl::Time event = queue_.next_event();
+  if (event != absl::InfiniteFuture()) {
+    at = steady + std::min(kLongestSleep, event - context_.clock.Now());
+  }
+  if (queue_.active_size() > 0) {
+    if (backoff_until_ > steady) at = std::min(at, backoff_until_);
+    if (redial_at_ > steady) at = std::min(at, redial_at_);
+    if (!context_.spool.healthy()) at = std::min(at, steady + kSpoolRetry);
+  }
+  if (at == absl::InfiniteFuture() || (timer_at_ <= at && timer_at_ > steady)) return;
+  timer_at_ = at;
+  timer_->expires_after(absl::ToChronoNanoseconds(std::max(at - steady, absl::Milliseconds(1))));
+  timer_->async_wait([this](std::error_code error) {
+    if (error) return;
+    timer_at_ = absl::InfiniteFuture();
+    Maintain();
+  });
+}
+
+void Pair::BeginDrain() {
+  // Wake() makes an idle session look at context_.draining; it leaves the list by itself.
+  for (auto it = idle_.begin(); it != idle_.end();) (*it++)->Wake();
+}
+
+bool Pair::disposable() const {
+  return queue_.empty() && connections_ == 0 && rows_in_session_ == 0 &&
+         backoff_until_ == absl::InfinitePast() && to_replace_ == 0;
+}
+
+QueueInfo Pair::info() const {
+  QueueInfo info;
+  info.pair = *key_;
+  info.binding_slot = binding_slot_;
+  info.active = queue_.active_size();
+  info.delayed = queue_.delayed_size();
+  info.in_session = rows_in_session_;
+  info.open_connections = connections_ - dialing_;
+  info.dialing = dialing_;
+  info.oldest = queue_.oldest();
+  info.next_attempt = queue_.next_due();
+  const absl::Time steady = context_.clock.Steady();
+  if (backoff_until_ > steady) info.backoff_until = backoff_until_wall_;
+  if (queue_.active_size() > 0) {
+    if (context_.draining.load(std::memory_order_relaxed)) {
+      info.waiting_for = "drain";
+    } else if (context_.suspended.load(std::memory_order_relaxed)) {
+      info.waiting_for = "suspended";
+    } else if (!context_.spool.healthy()) {
+      info.waiting_for = "spool";
+    } else if (backoff_until_ > steady) {
+      info.waiting_for = "back-off";
+    } else if (redial_at_ > steady) {
+      info.waiting_for = "redial_rate";
+    } else if (dialing_ > 0) {
+      info.waiting_for = "connection";
+    }
+  } else if (queue_.delayed_size() > 0) {
+    info.waiting_for = "next attempt";
+  }
+  return info;
+}
+
+}  // namespace postern::delivery

@@ -1,0 +1,117 @@
+// Pair: one (domain, binding) pair at work: its queue, its connections, and when to open the next.
+//
+// A pair decides how many connections there should be and what a failed one means for the queue; it
+// knows nothing of SMTP. Thread: the scheduler thread that owns it, for everything.
+#pragma once
+
+#include <asio/steady_timer.hpp>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "server/delivery/context.h"
+#include "server/delivery/control.h"
+#include "server/delivery/recorder.h"
+#include "server/hooks/records.h"
+#include "server/queue/pair_queue.h"
+#include "server/queue/token_bucket.h"
+
+namespace postern::delivery {
+
+class Scheduler;
+class Session;
+
+// How a connection ended, for those that decide whether and when there is another one.
+struct ConnectionEnd {
+  bool connected = false;          // TCP was established
+  bool useful = false;             // some transaction was begun
+  bool replace_throttled = false;  // ended by a hook, a verdict or the peer: redial_rate applies
+  mail::RequeueReason reason = mail::RequeueReason::kConnectFailed;
+  std::shared_ptr<const mail::Reply> reply;  // what to show for a failure
+  absl::Duration hold;                       // > 0: no new connection for so long
+};
+
+class Pair {
+ public:
+  Pair(Context& context, Scheduler& scheduler, std::shared_ptr<const mail::PairKey> key);
+  ~Pair();
+  Pair(const Pair&) = delete;
+  Pair& operator=(const Pair&) = delete;
+
+  // Files a row: active, or delayed until its next attempt. Maintain() follows.
+  void Add(queue::RowPtr row);
+  // Looks at everything: deadlines, due rows, idle sessions to wake, connections to open.
+  void Maintain();
+
+  // --- for a connection of this pair
+  const std::shared_ptr<const mail::DeliveryOptions>& options();
+  queue::RowPtr TakeNext();  // null: nothing to do
+  // Back to the head of the active queue, as if it had not been taken.
+  void PutBack(queue::RowPtr row);
+  // A transaction was made and the row is not finished: delayed until row.next_attempt.
+  void Defer(queue::RowPtr row);
+  void Finish(queue::RowPtr row);
+  void NoteSuccess();
+  // Fails every row that is active now (no such domain, null MX).
+  void FailActive(const mail::Reply& reply);
+  // No connection could be used: the queue waits, no row is charged with an attempt.
+  void BackOff(mail::RequeueReason reason, std::shared_ptr<const mail::Reply> reply);
+  // A session has nothing to do / has not any more.
+  void AddIdle(Session* session) { idle_.push_back(session); }
+  void RemoveIdle(Session* session) { idle_.remove(session); }
+  void OnConnectionEnded(const ConnectionEnd& end);
+  // Sets the record's fields for a call of post_initiate_connection_smtp.
+  void FillRecord(hooks::ConnectionAttempt& attempt);
+  hooks::DomainRecord& domain_record() { return *record_; }
+
+  // Lets go of the event loop, which is about to be destroyed.
+  void Detach() { timer_.reset(); }
+
+  // Idle sessions end now, the others at their next transaction boundary; no new connection.
+  void BeginDrain();
+
+  const mail::PairKey& key() const { return *key_; }
+  const std::shared_ptr<const mail::PairKey>& key_ptr() const { return key_; }
+  int binding_slot() const { return binding_slot_; }
+  Context& context() { return context_; }
+  Scheduler& scheduler() { return scheduler_; }
+  Recorder& recorder() { return recorder_; }
+  std::uint64_t queue_depth() const { return queue_.active_size() + queue_.delayed_size(); }
+  // Nothing is left here that would be missed.
+  bool disposable() const;
+  QueueInfo info() const;
+
+ private:
+  void ExpireRows(absl::Time now);
+  void OpenConnections();
+  bool MayDial(absl::Time steady);
+  void ArmTimer();
+
+  Context& context_;
+  Scheduler& scheduler_;
+  const std::shared_ptr<const mail::PairKey> key_;
+  const int binding_slot_;
+  Recorder recorder_;
+  std::shared_ptr<hooks::DomainRecord> record_;
+  std::shared_ptr<const mail::DeliveryOptions> options_;
+
+  queue::PairQueue queue_;
+  std::size_t rows_in_session_ = 0;
+  std::size_t connections_ = 0;  // dialing or open
+  std::size_t dialing_ = 0;
+  std::list<Session*> idle_;
+
+  std::uint64_t attempt_number_ = 0;
+  std::uint32_t consecutive_failures_ = 0;
+  absl::Time backoff_until_ = absl::InfinitePast();       // steady clock
+  absl::Time backoff_until_wall_ = absl::InfinitePast();  // the same moment, to be shown
+  std::size_t to_replace_ = 0;  // connections whose successors draw on redial_
+  queue::TokenBucket redial_;
+  absl::Time redial_at_ = absl::InfinitePast();  // steady; when the next token is there
+  std::unique_ptr<asio::steady_timer> timer_;
+  absl::Time timer_at_ = absl::InfiniteFuture();  // steady; infinite: not armed
+  friend class Connection;
+};
+
+}  // namespace postern::delivery

@@ -1,0 +1,41 @@
+#include "server/delivery/recorder.h"
+
+#include <utility>
+
+#include "server/base/check.h"
+
+namespace postern::delivery {
+
+void Recorder::Save(const queue::QueuedRow& row) { context_.spool.Update(row.row); }
+
+void Recorder::Finish(queue::RowPtr row) {
+  POSTERN_CHECK(row->row.final());
+  context_.metrics.queued_rows.Add(-1);
+  const base::Id id = row->row.message_id;
+  const int row_count = row->row.row_count;
+  std::vector<mail::Row> finished;
+  if (row->message == nullptr) {
+    finished.push_back(std::move(row->row));
+  } else {
+    // The other rows' threads may be here too: the spool keeps the order in which they ask.
+    context_.spool.Update(row->row);
+    std::optional<std::vector<mail::Row>> all = row->message->Finish(std::move(row->row));
+    if (!all.has_value()) return;
+    finished = *std::move(all);
+  }
+  context_.history.Add(std::move(finished), context_.clock.Now());
+  context_.spool.Remove(id, row_count);
+}
+
+void Recorder::FinishAs(queue::RowPtr row, mail::Disposition disposition,
+                        std::shared_ptr<const mail::Reply> reply) {
+  for (mail::Recipient& recipient : row->row.recipients) {
+    if (IsFinal(recipient.disposition)) continue;
+    recipient.disposition = disposition;
+    recipient.last_reply = reply;
+    context_.metrics.Recipients(disposition).Add();
+  }
+  Finish(std::move(row));
+}
+
+}  // namespace postern::delivery

@@ -1,0 +1,32 @@
+// Recorder: writes down what became of rows, in the spool, the history and the counters.
+//
+// Thread: the scheduler thread that owns the row.
+#pragma once
+
+#include <memory>
+
+#include "server/delivery/context.h"
+#include "server/queue/pair_queue.h"
+
+namespace postern::delivery {
+
+class Recorder {
+ public:
+  explicit Recorder(Context& context) : context_(context) {}
+
+  // The row has changed and goes on: record its present state.
+  void Save(const queue::QueuedRow& row);
+
+  // Every recipient of the row is final: record that, and delete the message if this was its last
+  // row.
+  void Finish(queue::RowPtr row);
+
+  // Gives every recipient that is not final this disposition and reply, then finishes the row.
+  void FinishAs(queue::RowPtr row, mail::Disposition disposition,
+                std::shared_ptr<const mail::Reply> reply);
+
+ private:
+  Context& context_;
+};
+
+}  // namespace postern::delivery

@@ -1,0 +1,50 @@
+// Routing: which queue a recipient's domain goes to, and which hosts a queue is delivered to.
+//
+// Mail for a gateway is queued under the gateway's "host:port", as in Momentum; no mail domain
+// looks like that. Pure, but for the resolver. Thread: any; Targets: the scheduler's.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <asio/ip/tcp.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "server/dns/resolver.h"
+#include "server/mail/options.h"
+
+namespace postern::delivery {
+
+// The domain part of the queue's key for mail to `domain`.
+std::string QueueDomain(absl::string_view domain, const mail::DeliveryOptions& options);
+
+// The gateway that a queue's domain stands for; nullopt for a mail domain.
+std::optional<mail::HostPort> GatewayOf(absl::string_view queue_domain);
+
+// True if `address` is in one of the blocks.
+bool IsProhibited(const asio::ip::address& address, const std::vector<mail::AddressBlock>& blocks);
+
+// One place to dial.
+struct DialTarget {
+  std::string host;
+  asio::ip::tcp::endpoint endpoint;
+};
+
+struct DialPlan {
+  dns::MxOutcome outcome = dns::MxOutcome::kTemporary;
+  std::string error;
+  std::vector<DialTarget> targets;
+};
+
+// True if PlanDial would have to ask the network: the attempt is then MX_LOOKUP_PENDING first.
+bool NeedsLookup(absl::string_view queue_domain, const mail::DeliveryOptions& options,
+                 dns::Resolver& resolver);
+
+// The hosts of a queue in the order in which they are to be tried: the gateway, the static routes,
+// or what DNS says.
+asio::awaitable<DialPlan> PlanDial(std::string queue_domain,
+                                   std::shared_ptr<const mail::DeliveryOptions> options,
+                                   dns::Resolver& resolver);
+
+}  // namespace postern::delivery

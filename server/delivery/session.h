@@ -1,0 +1,98 @@
+// Session: one open SMTP connection, from the greeting to its close.
+//
+// Moves bytes between the stream and the dialogue, takes rows from its pair and writes down what
+// the failure policy makes of the replies. It knows no policy of its own and no gRPC.
+// Thread: the scheduler thread that owns the pair, for everything.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <asio/steady_timer.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "server/delivery/failure_policy.h"
+#include "server/delivery/pair.h"
+#include "server/hooks/records.h"
+#include "server/net/stream.h"
+#include "server/net/watchdog.h"
+#include "server/smtp/client_dialogue.h"
+
+namespace postern::delivery {
+
+class Session {
+ public:
+  Session(Pair& pair, std::unique_ptr<net::Stream> stream, mail::ConnectionInfo info);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // The whole life of the connection. Ends with exactly one recorded cause.
+  asio::awaitable<ConnectionEnd> Run();
+
+  // There may be work, or a reason to end: an idle session looks. Does nothing when it is busy.
+  void Wake();
+  // Ends at the next transaction boundary; at once when idle.
+  void RequestShutdown(const hooks::ShutdownVerdict& verdict);
+  // Breaks the connection now.
+  void Cut(mail::CloseCause cause);
+
+  ConnectionEntry entry() const;
+
+ private:
+  struct Batch;  // the recipients of one transaction
+
+  asio::awaitable<bool> Handshake();
+  asio::awaitable<void> Transactions();
+  asio::awaitable<bool> Idle();
+  // One transaction for the row. False: the session is to end (cause_ is set).
+  asio::awaitable<bool> Deliver(queue::RowPtr row);
+  asio::awaitable<void> Exchange(queue::QueuedRow& row, const smtp::Transaction& transaction,
+                                 std::string content);
+  asio::awaitable<void> SendContent(std::string content);
+  asio::awaitable<bool> AskHooks(const Batch& batch, const hooks::AttemptReport& report,
+                                 bool session_over);
+  asio::awaitable<void> Quit();
+  // Moves bytes until the dialogue wants something of its owner.
+  asio::awaitable<void> Pump();
+  asio::awaitable<void> WaitWritten(spool::Ticket ticket);
+
+  bool EndRequested();
+  bool CheckLimits();
+  void NoteLost();
+  void Apply(queue::RowPtr row, const Batch& batch, const Judgement& judgement);
+  void Settle(queue::RowPtr row, const Judgement& judgement);
+  void RefuseLocally(queue::RowPtr row, const Batch& batch, const mail::Reply& reply);
+  void PutOff(queue::RowPtr row, const absl::Status& why);
+  void SetCause(mail::CloseCause cause, std::string detail);
+  absl::Duration TimeoutFor(mail::SmtpStage stage) const;
+  void Close();
+
+  Pair& pair_;
+  Context& context_;
+  const std::shared_ptr<const mail::DeliveryOptions> options_;  // as they were at connect
+  std::unique_ptr<net::Stream> stream_;
+  const mail::ConnectionInfo info_;
+  smtp::ClientDialogue dialogue_;
+  net::Watchdog watchdog_;
+  asio::steady_timer idle_timer_;
+  const char* phase_ = "greeting";
+
+  bool idle_ = false;
+  bool timed_out_ = false;
+  std::string lost_;  // how the connection broke
+  std::optional<hooks::ShutdownVerdict> requested_;
+  std::optional<mail::CloseCause> cause_;
+  std::string detail_;
+  absl::Duration hold_;
+
+  absl::Time opened_;         // wall clock
+  absl::Time opened_steady_;  // for the lifetime
+  std::uint64_t deliveries_ = 0;
+  std::uint64_t attempts_ = 0;
+  std::uint64_t bytes_ = 0;
+  int recipients_ = 0;
+  char buffer_[2048];
+};
+
+}  // namespace postern::delivery

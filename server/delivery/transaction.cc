@@ -1,0 +1,236 @@
+// Session, second half: one transaction, from the row that is taken to the hooks that are asked.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/log.h"
+#include "server/delivery/scheduler.h"
+#include "server/delivery/session.h"
+#include "server/queue/retry.h"
+
+namespace postern::delivery {
+namespace {
+
+using mail::CloseCause;
+using mail::Disposition;
+using Want = smtp::ClientDialogue::Want;
+
+// How long a row waits whose content the spool cannot give.
+constexpr absl::Duration kContentRetry = absl::Minutes(5);
+
+}  // namespace
+
+// Indices into the row's recipients, and their addresses, of those in this transaction.
+struct Session::Batch {
+  std::vector<std::size_t> indices;
+  std::vector<std::string> addresses;
+  base::Id message_id;
+  std::string sender;
+  std::uint32_t attempts_before = 0;
+
+  // Those that were not tried in this round go first; when there are none, all that are left.
+  Batch(const mail::Row& row, int limit) {
+    const auto pick = [&](Disposition wanted) {
+      for (std::size_t i = 0; i < row.recipients.size(); ++i) {
+        if (row.recipients[i].disposition != wanted) continue;
+        if (indices.size() == static_cast<std::size_t>(std::max(limit, 1))) return;
+        indices.push_back(i);
+        addresses.push_back(row.recipients[i].address);
+      }
+    };
+    pick(Disposition::kQueued);
+    if (indices.empty()) pick(Disposition::kDeferred);
+    message_id = row.message_id;
+    sender = row.sender;
+    attempts_before = row.attempts;
+  }
+};
+
+asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
+  const Batch batch(row->row,
+                    dialogue_.capabilities().RecipientLimit(options_->max_recipients_per_batch));
+  smtp::Transaction transaction;
+  transaction.sender = batch.sender;
+  transaction.recipients.assign(batch.addresses.begin(), batch.addresses.end());
+  transaction.content_bytes = row->row.content_bytes;
+  transaction.eight_bit = row->row.eight_bit;
+  transaction.smtp_utf8 = row->row.smtp_utf8;
+  if (const std::optional<mail::Reply> refusal = dialogue_.CanSend(transaction)) {
+    RefuseLocally(std::move(row), batch, *refusal);
+    co_return true;
+  }
+  absl::StatusOr<std::string> content = context_.spool.ReadContent(batch.message_id);
+  if (!content.ok()) {
+    PutOff(std::move(row), content.status());
+    co_return true;
+  }
+  const std::uint64_t bytes_before = bytes_;
+  const absl::Time start = context_.clock.Steady();
+  co_await Exchange(*row, transaction, *std::move(content));
+  ++attempts_;
+  recipients_ += static_cast<int>(batch.indices.size());
+  const smtp::TransactionResult& result = dialogue_.TakeResult();
+  SessionFacts facts;
+  facts.deliveries = deliveries_;
+  facts.free_requeues = row->free_requeues;
+  facts.timed_out = timed_out_;
+  facts.lost = lost_;
+  const Judgement judgement = Judge(result, batch.addresses, facts);
+  const bool delivered = judgement.disposition == Disposition::kDelivered;
+  if (delivered) ++deliveries_;
+  const bool session_over = result.session_over;
+
+  hooks::AttemptReport report;
+  report.message_id = batch.message_id;
+  report.recipients = judgement.recipients;
+  report.disposition = judgement.disposition;
+  report.reply = judgement.decisive;
+  report.bytes = bytes_ - bytes_before;
+  report.body_time = context_.clock.Steady() - start;
+  context_.metrics.transaction_seconds.Observe(report.body_time);
+  Apply(std::move(row), batch, judgement);
+  if (hooks::SessionObserver* observer = context_.hook_point.observer()) {
+    report.session_over = session_over;
+    observer->OnDeliveryAttempt(info_, report);
+  }
+  if (session_over) NoteLost();
+  const bool ending = session_over || CheckLimits() || EndRequested();
+  const bool go_on = co_await AskHooks(batch, report, ending);
+  co_return go_on && !ending;
+}
+
+bool Session::CheckLimits() {
+  const auto limit =
+      static_cast<std::uint64_t>(std::max(options_->max_deliveries_per_connection, 0));
+  if (limit > 0 && deliveries_ >= limit) {
+    SetCause(CloseCause::kMaxDeliveries, absl::StrCat(limit));
+    return true;
+  }
+  const int mail_max = dialogue_.capabilities().mail_max;
+  if (mail_max > 0 && dialogue_.mails_sent() >= mail_max) {
+    SetCause(CloseCause::kPeerLimit, absl::StrCat("LIMITS MAILMAX=", mail_max));
+    return true;
+  }
+  return false;
+}
+
+asio::awaitable<bool> Session::AskHooks(const Batch& batch, const hooks::AttemptReport& report,
+                                        bool session_over) {
+  if (!context_.hook_point.has_should_session_shutdown()) co_return true;
+  const std::string id = batch.message_id.ToString();
+  std::vector<const char*> recipients;
+  recipients.reserve(batch.addresses.size());
+  for (const std::string& address : batch.addresses) recipients.push_back(address.c_str());
+  ec_message message{};
+  message.id = id.c_str();
+  message.domain = info_.pair->domain.c_str();
+  message.binding_slot = info_.binding_slot;
+  message.num_retries = static_cast<int>(batch.attempts_before);
+  message._mailfrom = batch.sender.c_str();
+  message._rcptto = recipients.front();
+  message._code = report.reply.code;
+  message._recipients = recipients.data();
+  message._recipient_count = static_cast<int>(recipients.size());
+  connection c{};
+  c.fd = stream_->native_handle();
+  c.deliveries = static_cast<int>(deliveries_);
+  c.recipients = recipients_;
+  c.domain = &pair_.domain_record();
+  connection_handle handle{};
+  handle.conn = &c;
+  handle.binding_slot = info_.binding_slot;
+  ec_message* only = &message;
+  hooks::DeliveryConstruct construct;
+  construct.message = &message;
+  construct.conn_handle = &handle;
+  construct.batch = &only;
+  construct.batch_count = 1;
+  construct.connection_info = &info_;
+  construct.report = &report;
+  construct.deliveries = deliveries_;
+  construct.attempts = attempts_;
+  construct.queue_depth = pair_.queue_depth();
+  phase_ = "verdict";
+  const hooks::ShutdownVerdict verdict =
+      co_await context_.hook_point.AskShouldSessionShutdown(construct, session_over);
+  if (!verdict.shutdown || verdict.result_ignored) co_return true;
+  SetCause(verdict.cause, verdict.reason.empty()
+                              ? verdict.provider
+                              : absl::StrCat(verdict.provider, ": ", verdict.reason));
+  hold_ = verdict.hold;
+  co_return false;
+}
+
+void Session::Apply(queue::RowPtr row, const Batch& batch, const Judgement& judgement) {
+  hooks::DomainRecord& record = pair_.domain_record();
+  for (std::size_t i = 0; i < batch.indices.size(); ++i) {
+    mail::Recipient& recipient = row->row.recipients[batch.indices[i]];
+    recipient.disposition = judgement.recipients[i].disposition;
+    recipient.last_reply = judgement.recipients[i].reply;
+    context_.metrics.Recipients(recipient.disposition).Add();
+    ++record.attempts;
+    if (recipient.disposition == Disposition::kDelivered) ++record.deliveries;
+    if (recipient.disposition == Disposition::kDeferred) ++record.transients;
+    if (recipient.disposition == Disposition::kFailed) ++record.failures;
+  }
+  if (judgement.in_doubt) {
+    row->row.in_doubt = true;
+    context_.metrics.in_doubt.Add();
+  }
+  if (judgement.pair_back_off) {
+    pair_.BackOff(judgement.reason, std::make_shared<const mail::Reply>(judgement.decisive));
+  } else if (judgement.reason != mail::RequeueReason::kConnectionLost) {
+    pair_.NoteSuccess();
+  }
+  Settle(std::move(row), judgement);
+}
+
+// What becomes of the row as a whole: finished, delayed, or active again.
+void Session::Settle(queue::RowPtr row, const Judgement& judgement) {
+  if (row->row.final()) return pair_.Finish(std::move(row));
+  row->row.reason = judgement.reason;
+  const bool more_to_try =
+      std::any_of(row->row.recipients.begin(), row->row.recipients.end(),
+                  [](const mail::Recipient& r) { return r.disposition == Disposition::kQueued; });
+  if (more_to_try || !judgement.charge) {
+    if (!judgement.charge) ++row->free_requeues;
+    pair_.recorder().Save(*row);  // also takes back the mark
+    return pair_.PutBack(std::move(row));
+  }
+  row->free_requeues = 0;
+  ++row->row.attempts;
+  const mail::DeliveryOptions& options = *pair_.options();
+  if (options.max_retries >= 0 &&
+      row->row.attempts > static_cast<std::uint32_t>(options.max_retries)) {
+    for (mail::Recipient& recipient : row->row.recipients) {
+      if (IsFinal(recipient.disposition)) continue;
+      recipient.disposition = Disposition::kFailed;
+      context_.metrics.Recipients(Disposition::kFailed).Add();
+    }
+    return pair_.Finish(std::move(row));
+  }
+  row->row.next_attempt =
+      context_.clock.Now() + queue::RetryDelay(options, row->row.attempts, base::RandomUint64());
+  pair_.Defer(std::move(row));
+}
+
+void Session::RefuseLocally(queue::RowPtr row, const Batch& batch, const mail::Reply& reply) {
+  Judgement judgement;
+  const auto shared = std::make_shared<const mail::Reply>(reply);
+  for (const std::string& address : batch.addresses) {
+    judgement.recipients.push_back({address, Disposition::kFailed, shared});
+  }
+  Apply(std::move(row), batch, judgement);
+}
+
+void Session::PutOff(queue::RowPtr row, const absl::Status& why) {
+  base::Log().error("message {}: content cannot be read, put off for {}: {}",
+                    row->row.message_id.ToString(), absl::FormatDuration(kContentRetry),
+                    why.message());
+  context_.metrics.content_unreadable.Add();
+  row->row.reason = mail::RequeueReason::kLocalFault;
+  row->row.next_attempt = context_.clock.Now() + kContentRetry;
+  pair_.Defer(std::move(row));
+}
+
+}  // namespace postern::delivery

@@ -1,0 +1,113 @@
+#include "server/net/connector.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <asio/detail/socket_option.hpp>
+#include <asio/experimental/as_tuple.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+#include <cerrno>
+#include <utility>
+
+#include "server/net/endpoint.h"
+#include "server/net/tcp_stream.h"
+#include "server/net/watchdog.h"
+
+namespace postern::net {
+namespace {
+
+using asio::ip::tcp;
+
+ConnectResult Fail(ConnectFailure failure, const std::error_code& error) {
+  ConnectResult result;
+  result.failure = failure;
+  result.detail = error.message();
+  return result;
+}
+
+ConnectFailure ClassOfConnectError(const std::error_code& error) {
+  switch (error.value()) {
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN:
+      return ConnectFailure::kUnreachable;
+    case ETIMEDOUT:
+      return ConnectFailure::kTimeout;
+    case EADDRNOTAVAIL:  // the port of a bound socket is chosen only now, and there is none left
+      return ConnectFailure::kBind;
+    default:
+      return ConnectFailure::kConnect;
+  }
+}
+
+// Opens, sets up and binds the socket. kNone: ready to connect.
+ConnectFailure Prepare(tcp::socket* socket, const tcp& protocol,
+                       const std::optional<asio::ip::address>& source, std::error_code* error) {
+  socket->open(protocol, *error);
+  if (*error) return ConnectFailure::kSocket;
+  socket->non_blocking(true, *error);
+  if (*error) return ConnectFailure::kIoctl;
+  if (!source) return ConnectFailure::kNone;
+  // Without this every bound socket takes a local port of its own, instead of one per destination.
+  const int on = 1;
+  if (::setsockopt(socket->native_handle(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) !=
+      0) {
+    *error = std::error_code(errno, std::system_category());
+    return ConnectFailure::kIoctl;
+  }
+  socket->bind(tcp::endpoint(*source, 0), *error);
+  return *error ? ConnectFailure::kBind : ConnectFailure::kNone;
+}
+
+}  // namespace
+
+absl::string_view Name(ConnectFailure failure) {
+  switch (failure) {
+    case ConnectFailure::kNone:
+      return "none";
+    case ConnectFailure::kSocket:
+      return "socket";
+    case ConnectFailure::kIoctl:
+      return "ioctl";
+    case ConnectFailure::kBind:
+      return "bind";
+    case ConnectFailure::kConnect:
+      return "connect";
+    case ConnectFailure::kUnreachable:
+      return "unreachable";
+    case ConnectFailure::kTimeout:
+      return "timeout";
+  }
+  return "";
+}
+
+asio::awaitable<ConnectResult> Connect(tcp::endpoint remote,
+                                       std::optional<asio::ip::address> source,
+                                       absl::Duration timeout) {
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  tcp::socket socket(executor);
+  std::error_code error;
+  const ConnectFailure local_fault = Prepare(&socket, remote.protocol(), source, &error);
+  if (local_fault != ConnectFailure::kNone) co_return Fail(local_fault, error);
+
+  Watchdog watchdog(executor, [&socket] {
+    std::error_code ignored;
+    socket.close(ignored);
+  });
+  watchdog.ExpireAfter(timeout);
+  constexpr auto kAsTuple = asio::experimental::as_tuple(asio::use_awaitable);
+  const auto [connect_error] = co_await socket.async_connect(remote, kAsTuple);
+  if (watchdog.expired()) {
+    error = std::error_code(ETIMEDOUT, std::system_category());
+    co_return Fail(ConnectFailure::kTimeout, error);
+  }
+  if (connect_error) co_return Fail(ClassOfConnectError(connect_error), connect_error);
+
+  ConnectResult result;
+  result.stream = std::make_unique<TcpStream>(std::move(socket));
+  co_return result;
+}
+
+}  // namespace postern::net

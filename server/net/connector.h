@@ -1,0 +1,44 @@
+// Connect: one attempt to reach one address, from one source address.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <asio/ip/tcp.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "server/net/stream.h"
+
+namespace postern::net {
+
+// Why there is no connection: exactly one. The first three are faults of this machine, never of the
+// host that was dialled.
+enum class ConnectFailure : unsigned char {
+  kNone = 0,
+  kSocket,       // socket(): no descriptors, no such address family
+  kIoctl,        // the socket could not be made non-blocking or given its options
+  kBind,         // the source address is not of this machine, or has no port left
+  kConnect,      // refused, or anything else that connect() says
+  kUnreachable,  // no route to the network or host
+  kTimeout,
+};
+
+// "socket", "ioctl", "bind", "connect", "unreachable", "timeout"; "none" for kNone.
+absl::string_view Name(ConnectFailure failure);
+
+struct ConnectResult {
+  std::unique_ptr<Stream> stream;  // null on failure
+  ConnectFailure failure = ConnectFailure::kNone;
+  std::string detail;           // on failure: the error in words
+};
+
+// Dials `remote` on the executor of the calling coroutine, from `source` (any port) if there is
+// one. Infinite `timeout`: the kernel's own. Cancelled (asio) attempts end as kConnect. Does not
+// throw.
+asio::awaitable<ConnectResult> Connect(asio::ip::tcp::endpoint remote,
+                                       std::optional<asio::ip::address> source,
+                                       absl::Duration timeout);
+
+}  // namespace postern::net
