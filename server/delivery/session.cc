@@ -149,7 +149,8 @@ asio::awaitable<void> Session::Pump() {
     net::IoResult result;
     if (want == Want::kWrite) {
       watchdog_.ExpireAfter(options_->block_timeout);
-      result = co_await stream_->WriteAll(dialogue_.output(), {});
+      const absl::string_view nothing;
+      result = co_await stream_->WriteAll(dialogue_.output(), nothing);
       dialogue_.Written(result.bytes);
     } else {
       watchdog_.ExpireAfter(TimeoutFor(dialogue_.stage()));
