@@ -8,7 +8,8 @@
 // lone one is a line end of its own; RFC 5321 §2.3.8), a line that begins with a dot gets another
 // one, and CRLF.CRLF comes exactly once, at the end. So no server, however it reads line ends, can
 // find the end of the message earlier and take the rest for commands ("SMTP smuggling").
-// Content that is canonical already costs two memchr passes and one copy. Thread: one at a time.
+// Content that is canonical already costs one look in whole blocks and one copy. Thread: one at a
+// time.
 #pragma once
 
 #include <string>

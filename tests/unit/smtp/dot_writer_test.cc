@@ -138,6 +138,24 @@ TEST(DotWriterTest, WhatIsReceivedIsTheNormalisedContentForRandomContents) {
   }
 }
 
+// The same in the midst of canonical text, at every place of the blocks that are looked at at once.
+TEST(DotWriterTest, WhatIsReceivedIsTheNormalisedContentAtEveryPlaceOfALongContent) {
+  const std::string alphabet = "\r\n.a";
+  const std::string tail = "the end of it\r\n" + std::string(200, 'y') + "\r\n.z";
+  for (std::size_t before = 50; before <= 140; ++before) {
+    const std::string start = "x\r\n" + std::string(before, 'x');
+    for (std::size_t n = 0; n < 256; ++n) {
+      std::string content = start;
+      for (std::size_t i = 0; i < 4; ++i) content += alphabet[(n >> (2 * i)) & 3];
+      const std::size_t split = content.size() - n % 6;
+      content += tail;
+      const std::string wire = Dotted(content);
+      ASSERT_EQ(Receive(wire), Normalised(content)) << testing::PrintToString(content);
+      ASSERT_EQ(DottedInPieces(content, {split}), wire) << testing::PrintToString(content);
+    }
+  }
+}
+
 TEST(DotWriterTest, IsReadyForAnotherContentAfterFinish) {
   DotWriter writer;
   std::string out;
