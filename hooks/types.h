@@ -37,7 +37,7 @@ typedef struct connection_handle connection_handle;
 typedef struct ec_message ec_message;
 typedef struct delivery_construct delivery_construct;
 
-/* A receiving domain (or gateway) as one pair sees it. Counters: since the pair came into being. */
+/* A receiving domain (or gateway), with all its bindings. Counters: since the server knows it. */
 struct domain_record {
   const char *domain;  /* lower case; internationalised names as A-labels */
   uint64_t deliveries; /* recipients delivered */
