@@ -40,7 +40,8 @@
  *
  * THREADING
  *   All three run on the main thread. Hooks are called on scheduler threads. A module that needs
- *   threads of its own starts them in ext_init, with all signals blocked, and joins them in shutdown.
+ *   threads of its own starts them in ext_init, with all signals blocked, and joins them in
+ *   shutdown.
  */
 #ifndef HOOKS_MODULE_H_
 #define HOOKS_MODULE_H_
