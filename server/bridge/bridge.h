@@ -113,8 +113,6 @@ struct ProviderStatus {
   enum class Breaker { kClosed, kOpen, kHalfOpen } breaker = Breaker::kClosed;
 };
 
-class Engine;
-
 class Bridge final : public hooks::VerdictSource, public hooks::SessionObserver {
  public:
   // `clock` and `registry` must outlive the bridge. `encoder` may be null (tests).
@@ -123,7 +121,8 @@ class Bridge final : public hooks::VerdictSource, public hooks::SessionObserver 
   ~Bridge() override;
 
   // Registers the bridge's provider in both chains. Once, before they are frozen; main thread.
-  // Only one bridge of a process can be registered; it must live until the last session has ended.
+  // The bridge must live until the last session has ended. ALREADY_EXISTS: a bridge is registered;
+  // FAILED_PRECONDITION: too late.
   absl::Status RegisterProviders();
 
   // How a standing SHUTDOWN reaches an idle session; null: not at all.
@@ -164,7 +163,11 @@ class Bridge final : public hooks::VerdictSource, public hooks::SessionObserver 
                           const hooks::ConnectionClosed& closed) override;
 
  private:
-  std::unique_ptr<Engine> engine_;
+  struct Parts;
+
+  std::shared_ptr<const mail::ConnectionInfo> Shared(const mail::ConnectionInfo& info);
+
+  const std::unique_ptr<Parts> parts_;
 };
 
 }  // namespace postern::bridge

@@ -1,0 +1,300 @@
+#include "server/bridge/bridge.h"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "hooks/core/post_initiate_connection_smtp.h"
+#include "hooks/core/smtp_should_session_shutdown.h"
+#include "server/base/log.h"
+#include "server/bridge/question_desk.h"
+#include "server/bridge/session.h"
+#include "server/hooks/registry.h"
+
+namespace postern::bridge {
+namespace {
+
+constexpr absl::Duration kShortestTimeout = absl::Milliseconds(1);
+constexpr absl::Duration kLongestTimeout = absl::Seconds(5);
+
+PolicyOptions Clamped(PolicyOptions options) {
+  options.timeout = std::clamp(options.timeout, kShortestTimeout, kLongestTimeout);
+  return options;
+}
+
+extern "C" {
+void PostInitiateProvider(void* closure, domain_record* dr, int, struct timeval*, int conn_fd) {
+  static_cast<Bridge*>(closure)->PostInitiate(hooks::DomainRecord::From(dr), conn_fd);
+}
+int ShouldShutdownProvider(void*, delivery_construct* dc) {
+  return Bridge::ShouldShutdown(hooks::DeliveryConstruct::From(dc));
+}
+}  // extern "C"
+
+bool ValidProviderName(absl::string_view name) {
+  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  });
+}
+
+}  // namespace
+
+struct Bridge::Parts {
+  Parts(PolicyOptions policy, const base::Clock& the_clock, base::Registry& registry,
+        Encoder the_encoder)
+      : options(Clamped(std::move(policy))),
+        encoder(std::move(the_encoder)),
+        clock(the_clock),
+        defaults(options),
+        providers(options, registry),
+        fanout(options, providers, clock, registry, encoder),
+        desk(options, defaults, fanout, connections, clock, registry) {}
+
+  const PolicyOptions options;
+  const Encoder encoder;
+  const base::Clock& clock;
+  const DefaultTable defaults;
+  ProviderTable providers;
+  Fanout fanout;
+  ConnectionTable connections;
+  QuestionDesk desk;
+  std::atomic<std::uint64_t> next_stream{1};
+};
+
+Bridge::Bridge(PolicyOptions options, const base::Clock& clock, base::Registry& registry,
+               Encoder encoder)
+    : parts_(std::make_unique<Parts>(std::move(options), clock, registry, std::move(encoder))) {}
+
+Bridge::~Bridge() = default;
+
+absl::Status Bridge::RegisterProviders() {
+  return hooks::RegisterServerProvider("bridge", [this] {
+    if (parts_->options.bridge_first) {
+      register_core_post_initiate_connection_smtp_hook_first(PostInitiateProvider, this);
+      register_core_smtp_should_session_shutdown_hook_first(ShouldShutdownProvider, this);
+    } else {
+      register_core_post_initiate_connection_smtp_hook_last(PostInitiateProvider, this);
+      register_core_smtp_should_session_shutdown_hook_last(ShouldShutdownProvider, this);
+    }
+  });
+}
+
+void Bridge::SetSessionControl(hooks::SessionControl* control) {
+  parts_->desk.SetSessionControl(control);
+}
+
+// ---- streams ----
+
+absl::StatusOr<std::unique_ptr<Subscription>> Bridge::Watch(
+    WatchRequest request, std::shared_ptr<Subscriber> subscriber) {
+  absl::StatusOr<Matcher> matcher = Matcher::Create(std::move(request.filter));
+  if (!matcher.ok()) return matcher.status();
+  Parts& parts = *parts_;
+  StreamSpec spec;
+  spec.id = parts.next_stream.fetch_add(1, std::memory_order_relaxed);
+  spec.kinds = request.kinds.empty() ? KindSet::Default() : request.kinds;
+  spec.matcher = *std::move(matcher);
+  auto stream = std::make_shared<Stream>(std::move(spec), parts.options, parts.clock, parts.encoder,
+                                         parts.fanout.gaps(), std::move(subscriber));
+  bool snapshot = request.snapshot;
+  const absl::StatusOr<std::uint64_t> head = parts.fanout.Add(stream, request.after, &snapshot);
+  if (!head.ok()) return head.status();
+  if (snapshot) {
+    stream->SetSnapshot(
+        {*head, parts.connections.List(stream->spec().matcher, parts.clock.Steady())});
+  }
+  return std::unique_ptr<Subscription>(new WatchSession(parts.fanout, std::move(stream)));
+}
+
+absl::StatusOr<std::unique_ptr<DecideSession>> Bridge::Attach(
+    AttachRequest request, std::shared_ptr<Subscriber> subscriber) {
+  Parts& parts = *parts_;
+  if (!ValidProviderName(request.provider)) {
+    return absl::InvalidArgumentError("attach.provider: must be 1 to 64 of [a-z0-9._-]");
+  }
+  absl::StatusOr<Matcher> matcher = Matcher::Create(std::move(request.filter));
+  if (!matcher.ok()) return matcher.status();
+  absl::StatusOr<Provider*> provider = parts.providers.Get(request.provider);
+  if (!provider.ok()) return provider.status();
+
+  StreamSpec spec;
+  spec.id = parts.next_stream.fetch_add(1, std::memory_order_relaxed);
+  spec.provider = *provider;
+  spec.provider_id = absl::StrCat(request.provider, "/", spec.id);
+  spec.kinds = request.kinds.empty() ? KindSet::Default() : request.kinds;
+  spec.matcher = *std::move(matcher);
+  spec.ask = request.ask;
+  spec.priority = std::clamp(request.priority, -100, 100);
+  spec.default_verdict = request.default_verdict;
+  const ProviderRule* rule = parts.defaults.FindProvider(request.provider);
+  absl::Duration longest = parts.options.timeout;
+  if (rule != nullptr) longest = std::min(longest, rule->max_timeout);
+  longest = std::max(longest, kShortestTimeout);
+  spec.timeout = request.timeout == absl::ZeroDuration()
+                     ? longest
+                     : std::clamp(request.timeout, kShortestTimeout, longest);
+
+  Attached attached;
+  attached.provider_id = spec.provider_id;
+  attached.epoch = parts.fanout.epoch();
+  attached.ask = spec.ask;
+  attached.priority = spec.priority;
+  attached.timeout = spec.timeout;
+  attached.kinds = spec.kinds;
+  attached.filter = spec.matcher.filter();
+  attached.default_verdict = request.default_verdict.value_or(
+      parts.options.defaults.verdict.value_or(DefaultVerdict::kKeep));
+  if (rule != nullptr && rule->rule.verdict) attached.default_verdict = *rule->rule.verdict;
+
+  auto stream = std::make_shared<Stream>(std::move(spec), parts.options, parts.clock, parts.encoder,
+                                         parts.fanout.gaps(), std::move(subscriber));
+  bool snapshot = request.snapshot;
+  const absl::StatusOr<std::uint64_t> head = parts.fanout.Add(stream, std::nullopt, &snapshot);
+  if (!head.ok()) return head.status();
+  attached.head_sequence = *head;
+  (*provider)->SetAttached(attached, request.default_verdict);
+  if (snapshot) {
+    stream->SetSnapshot(
+        {*head, parts.connections.List(stream->spec().matcher, parts.clock.Steady())});
+  }
+  base::Log().info("bridge: {} attached as {}", request.identity, attached.provider_id);
+  return std::unique_ptr<DecideSession>(
+      new AttachedSession(parts.fanout, parts.desk, std::move(stream), std::move(attached)));
+}
+
+std::vector<ProviderStatus> Bridge::ListProviders() const {
+  std::vector<ProviderStatus> list;
+  for (const Provider* provider : parts_->providers.All()) {
+    list.push_back(provider->Status(parts_->clock.Steady()));
+    for (const StreamPtr& stream : parts_->fanout.StreamsOf(provider)) {
+      list.back().streams.push_back(stream->spec().provider_id);
+    }
+  }
+  return list;
+}
+
+void Bridge::Drain(absl::Time deadline) { parts_->fanout.Drain(deadline); }
+std::uint64_t Bridge::epoch() const { return parts_->fanout.epoch(); }
+std::uint64_t Bridge::head_sequence() const { return parts_->fanout.head_sequence(); }
+
+// ---- what happens on connections ----
+
+// The connection as the table knows it, or a copy of what the session says.
+std::shared_ptr<const mail::ConnectionInfo> Bridge::Shared(const mail::ConnectionInfo& info) {
+  {
+    ConnectionTable::Shard& shard = parts_->connections.ShardOf(info.id);
+    base::MutexLock lock(shard.mu);
+    if (const Connection* connection = shard.Find(info.id)) return connection->info;
+  }
+  return std::make_shared<const mail::ConnectionInfo>(info);
+}
+
+void Bridge::PostInitiate(const hooks::DomainRecord& record, int conn_fd) {
+  const hooks::ConnectionAttempt* attempt = record.attempt;
+  if (attempt == nullptr || attempt->connection == nullptr) return;
+  const mail::ConnectionInfo& info = *attempt->connection;
+  Parts& parts = *parts_;
+  std::shared_ptr<const mail::ConnectionInfo> shared;
+  // In the table before the event is out: who answers the event must find the connection.
+  if (conn_fd >= 0) {
+    ConnectionTable::Shard& shard = parts.connections.ShardOf(info.id);
+    base::MutexLock lock(shard.mu);
+    shared = shard.Ensure(info, parts.clock.Steady()).info;
+  }
+  if (!parts.fanout.Raise(EventKind::kPostInitiate)) return;
+  if (!shared) shared = std::make_shared<const mail::ConnectionInfo>(info);
+  PostInitiateEvent what;
+  what.conn_fd = std::max(conn_fd, -1);
+  what.error = conn_fd >= 0 ? mail::ConnError::kNone : attempt->error;
+  what.attempt = attempt->attempt_number;
+  what.probable_message_id = attempt->probable_message_id;
+  what.queue_depth = attempt->queue_depth;
+  const std::uint64_t sequence =
+      parts.fanout.Publish({parts.clock.Now(), std::move(shared), std::move(what)});
+  if (conn_fd < 0) return;
+  ConnectionTable::Shard& shard = parts.connections.ShardOf(info.id);
+  base::MutexLock lock(shard.mu);
+  if (Connection* connection = shard.Find(info.id)) connection->initiate_sequence = sequence;
+}
+
+int Bridge::ShouldShutdown(const hooks::DeliveryConstruct& construct) {
+  return construct.remote && construct.remote->shutdown ? 1 : 0;
+}
+
+void Bridge::OnSessionReady(const mail::ConnectionInfo& connection,
+                            const hooks::SessionReady& ready) {
+  if (!parts_->fanout.Raise(EventKind::kSessionReady)) return;
+  parts_->fanout.Publish({parts_->clock.Now(), Shared(connection), ready});
+}
+
+void Bridge::OnDeliveryAttempt(const mail::ConnectionInfo& connection,
+                               const hooks::AttemptReport& report) {
+  DeliveryAttemptEvent what;
+  std::shared_ptr<const mail::ConnectionInfo> shared;
+  {
+    ConnectionTable::Shard& shard = parts_->connections.ShardOf(connection.id);
+    base::MutexLock lock(shard.mu);
+    Connection& known = shard.Ensure(connection, parts_->clock.Steady());
+    what.attempts = ++known.attempts;
+    if (report.disposition == mail::Disposition::kDelivered) ++known.deliveries;
+    what.deliveries = known.deliveries;
+    shared = known.info;
+  }
+  if (!parts_->fanout.Raise(EventKind::kDeliveryAttempt)) return;
+  what.report = report;
+  parts_->fanout.Publish({parts_->clock.Now(), std::move(shared), std::move(what)});
+}
+
+void Bridge::OnConnectionClosed(const mail::ConnectionInfo& connection,
+                                const hooks::ConnectionClosed& closed) {
+  const auto shared = Shared(connection);
+  // Gone from the table before the event is out: a snapshot never holds what was said to be closed.
+  parts_->desk.CloseConnection(connection.id);
+  if (!parts_->fanout.Raise(EventKind::kConnectionClosed)) return;
+  parts_->fanout.Publish({parts_->clock.Now(), shared, closed});
+}
+
+// ---- questions ----
+
+hooks::VerdictSource::Asked Bridge::Ask(hooks::DeliveryConstruct& construct, bool wait_allowed,
+                                        std::function<void()> wake) {
+  return parts_->desk.Ask(construct, wait_allowed, std::move(wake));
+}
+
+void Bridge::Settle(std::uint64_t question, hooks::DeliveryConstruct& construct) {
+  parts_->desk.Settle(question, construct);
+}
+
+void Bridge::OnVerdict(const hooks::DeliveryConstruct& construct,
+                       const hooks::ShutdownVerdict& verdict) {
+  if (!parts_->fanout.Raise(EventKind::kVerdict)) return;
+  const mail::ConnectionInfo& info = *construct.connection_info;
+  LastDecision last;
+  std::shared_ptr<const mail::ConnectionInfo> shared;
+  {
+    ConnectionTable::Shard& shard = parts_->connections.ShardOf(info.id);
+    base::MutexLock lock(shard.mu);
+    if (const Connection* connection = shard.Find(info.id)) {
+      last = connection->last;
+      shared = connection->info;
+    }
+  }
+  if (!shared) shared = std::make_shared<const mail::ConnectionInfo>(info);
+  VerdictEvent what;
+  const bool shutdown = verdict.shutdown && !verdict.result_ignored;
+  const bool native = verdict.shutdown && verdict.cause != mail::CloseCause::kRemotePolicy;
+  what.decision = shutdown ? Decision::kShutdown : Decision::kKeep;
+  what.source = verdict.result_ignored ? DecisionSource::kIgnored
+                : native               ? DecisionSource::kNative
+                                       : last.source;
+  what.provider = native ? verdict.provider : last.provider;
+  what.reason = native ? verdict.reason : last.reason;
+  what.default_cause = last.cause;
+  what.waited = last.waited;
+  what.number = last.number;
+  if (construct.report != nullptr) what.message_id = construct.report->message_id;
+  parts_->fanout.Publish({parts_->clock.Now(), std::move(shared), std::move(what)});
+}
+
+}  // namespace postern::bridge

@@ -1,0 +1,50 @@
+#include "server/bridge/connection_table.h"
+
+namespace postern::bridge {
+
+Part* PendingQuestion::Find(const Provider* provider) {
+  for (Part& part : parts) {
+    if (part.provider == provider) return &part;
+  }
+  return nullptr;
+}
+
+ProviderState& Connection::StateOf(Provider* provider) {
+  for (ProviderState& state : providers) {
+    if (state.provider == provider) return state;
+  }
+  providers.emplace_back();
+  providers.back().provider = provider;
+  return providers.back();
+}
+
+Connection* ConnectionTable::Shard::Find(const base::Id& id) {
+  const auto it = connections.find(id);
+  return it == connections.end() ? nullptr : it->second.get();
+}
+
+Connection& ConnectionTable::Shard::Ensure(const mail::ConnectionInfo& info, absl::Time now) {
+  std::unique_ptr<Connection>& connection = connections[info.id];
+  if (!connection) {
+    connection = std::make_unique<Connection>();
+    connection->info = std::make_shared<const mail::ConnectionInfo>(info);
+    connection->opened = now;
+  }
+  return *connection;
+}
+
+std::vector<Snapshot::Entry> ConnectionTable::List(const Matcher& matcher, absl::Time now) {
+  std::vector<Snapshot::Entry> entries;
+  for (Shard& shard : shards_) {
+    base::MutexLock lock(shard.mu);
+    for (const auto& [id, connection] : shard.connections) {
+      const mail::PairKey& pair = *connection->info->pair;
+      if (!matcher.Matches(pair.domain, pair.binding)) continue;
+      entries.push_back({connection->info, now - connection->opened, connection->deliveries,
+                         connection->attempts});
+    }
+  }
+  return entries;
+}
+
+}  // namespace postern::bridge

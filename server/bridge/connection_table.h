@@ -1,0 +1,146 @@
+// ConnectionTable: the open connections, each with its question and what stands for it.
+//
+// In shards, each with a lock of its own: sessions of different threads hardly ever meet, and a
+// verdict locks one connection's shard only.
+// Thread: any; what hangs on a Connection is touched under its shard's lock only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "server/base/mutex.h"
+#include "server/bridge/provider.h"
+#include "server/bridge/stream.h"
+
+namespace postern::bridge {
+
+// A provider's word on a whole connection.
+struct Standing {
+  Decision decision = Decision::kKeep;  // kKeep or kShutdown
+  std::uint64_t after_deliveries = 0;
+  absl::Duration after_age = absl::InfiniteDuration();
+  Then then;
+  std::string reason;
+
+  // For kShutdown: is it time?
+  bool Due(std::uint64_t deliveries, absl::Duration age) const {
+    if (after_deliveries == 0 && after_age == absl::InfiniteDuration()) return true;
+    return (after_deliveries > 0 && deliveries >= after_deliveries) || age >= after_age;
+  }
+};
+
+// One provider's share of a question.
+struct Part {
+  enum class State { kOpen, kAnswered, kDefaulted, kCancelled };
+
+  Provider* provider = nullptr;
+  std::shared_ptr<Stream> stream;  // null: nobody is attached
+  State state = State::kOpen;
+  absl::Time deadline;
+  absl::Time closed_at;
+  Decision decision = Decision::kUnspecified;  // when answered or defaulted
+  DecisionSource source = DecisionSource::kNone;
+  DefaultCause cause = DefaultCause::kTimeout;
+  bool suppressed = false;   // by the churn guard: its SHUTDOWN does not count
+  bool holds_place = false;  // among the provider's open questions: it was sent and is waited for
+  bool tell = false;         // ASYNC: the question is sent, but not waited for
+  Then then;
+  std::string reason;
+
+  bool shuts_down() const {
+    return (state == State::kAnswered || state == State::kDefaulted) &&
+           decision == Decision::kShutdown && !suppressed;
+  }
+  int priority() const { return stream ? stream->spec().priority : 0; }
+};
+
+// A call of the chain, from Ask() to the next Ask(): verdicts that come after its end must be told
+// apart. Answered exactly once: closed never becomes false again.
+struct PendingQuestion {
+  std::uint64_t id = 0;
+  std::uint32_t number = 0;
+  std::vector<Part> parts;
+  std::function<void()> wake;  // empty: nobody waits (any more)
+  absl::Time asked_at, deadline, closed_at;
+  bool closed = false;
+  bool settled = false;
+
+  Part* Find(const Provider* provider);
+};
+
+// What the bridge remembers of one provider for one connection.
+struct ProviderState {
+  // The latest question that was told and not waited for.
+  struct Async {
+    std::uint32_t number = 0;
+    std::shared_ptr<Stream> stream;
+    absl::Time asked_at;
+    bool forced = false;  // the client asked for SYNC
+    Decision answer = Decision::kUnspecified;
+    absl::Time answered_at;
+    Then then;
+    std::string reason;
+  };
+
+  Provider* provider = nullptr;
+  std::optional<Standing> standing;
+  std::optional<Async> async;
+  bool said_shutdown = false;                         // counted by the churn guard
+  absl::Time accounted_until = absl::InfinitePast();  // session time, for the wait share
+};
+
+// How the latest question ended, for the verdict event.
+struct LastDecision {
+  std::uint32_t number = 0;  // 0: nobody was asked
+  DecisionSource source = DecisionSource::kNone;
+  DefaultCause cause = DefaultCause::kTimeout;
+  std::string provider, reason;
+  absl::Duration waited;
+};
+
+struct Connection {
+  std::shared_ptr<const mail::ConnectionInfo> info;
+  absl::Time opened;  // steady
+  std::uint64_t deliveries = 0;
+  std::uint64_t attempts = 0;
+  std::uint64_t initiate_sequence = 0;  // of its post_initiate event; 0: not published
+  std::uint32_t last_number = 0;
+  std::unique_ptr<PendingQuestion> question;
+  std::vector<ProviderState> providers;
+  std::array<absl::Time, 4> closings{};  // of question n at [n % 4], for "how late"
+  LastDecision last;
+
+  ProviderState& StateOf(Provider* provider);
+};
+
+class ConnectionTable {
+ public:
+  struct Shard {
+    base::Mutex mu;
+    absl::flat_hash_map<base::Id, std::unique_ptr<Connection>> connections ABSL_GUARDED_BY(mu);
+
+    Connection* Find(const base::Id& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+    // Adds the connection if it is new.
+    Connection& Ensure(const mail::ConnectionInfo& info, absl::Time now)
+        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  };
+
+  Shard& ShardOf(const base::Id& id) {
+    return shards_[absl::Hash<base::Id>{}(id) % shards_.size()];
+  }
+
+  // Those that `matcher` matches, in no order.
+  std::vector<Snapshot::Entry> List(const Matcher& matcher, absl::Time now);
+
+ private:
+  std::array<Shard, 64> shards_;
+};
+
+}  // namespace postern::bridge

@@ -1,0 +1,79 @@
+#include "server/bridge/event.h"
+
+#include "server/bridge/question.h"
+
+namespace postern::bridge {
+
+absl::string_view Name(EventKind kind) {
+  switch (kind) {
+    case EventKind::kPostInitiate:
+      return "post_initiate_connection_smtp";
+    case EventKind::kSessionReady:
+      return "session_ready";
+    case EventKind::kDeliveryAttempt:
+      return "delivery_attempt";
+    case EventKind::kVerdict:
+      return "verdict";
+    case EventKind::kConnectionClosed:
+      return "connection_closed";
+  }
+  return "?";
+}
+
+absl::string_view Name(Decision decision) {
+  switch (decision) {
+    case Decision::kUnspecified:
+      return "unspecified";
+    case Decision::kKeep:
+      return "keep";
+    case Decision::kShutdown:
+      return "shutdown";
+    case Decision::kAbstain:
+      return "abstain";
+  }
+  return "?";
+}
+
+absl::string_view Name(DefaultCause cause) {
+  switch (cause) {
+    case DefaultCause::kTimeout:
+      return "timeout";
+    case DefaultCause::kNoSubscriber:
+      return "no_subscriber";
+    case DefaultCause::kNoVerdict:
+      return "no_verdict";
+    case DefaultCause::kDisconnect:
+      return "disconnect";
+    case DefaultCause::kOverload:
+      return "overload";
+    case DefaultCause::kBreakerOpen:
+      return "breaker_open";
+    case DefaultCause::kInvalid:
+      return "invalid";
+  }
+  return "?";
+}
+
+absl::string_view Name(VerdictStatus status) {
+  switch (status) {
+    case VerdictStatus::kApplied:
+      return "applied";
+    case VerdictStatus::kStored:
+      return "stored";
+    case VerdictStatus::kDuplicate:
+      return "duplicate";
+    case VerdictStatus::kStale:
+      return "stale";
+    case VerdictStatus::kLate:
+      return "late";
+    case VerdictStatus::kUnknown:
+      return "unknown";
+    case VerdictStatus::kDenied:
+      return "denied";
+    case VerdictStatus::kLimit:
+      return "limit";
+  }
+  return "?";
+}
+
+}  // namespace postern::bridge

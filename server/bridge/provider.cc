@@ -1,0 +1,226 @@
+#include "server/bridge/provider.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/log.h"
+
+namespace postern::bridge {
+namespace {
+
+std::array<base::Counter*, 4> DecisionCounters(base::Registry& registry, const std::string& name) {
+  std::array<base::Counter*, 4> counters{};
+  for (Decision d : {Decision::kKeep, Decision::kShutdown, Decision::kAbstain}) {
+    counters[static_cast<std::size_t>(d)] = &registry.AddCounter(
+        "postern_policy_verdicts_total", "Questions that a provider's verdict decided for it.",
+        {{"provider", name}, {"decision", std::string(Name(d))}});
+  }
+  return counters;
+}
+
+}  // namespace
+
+Provider::Provider(std::string name, bool expected, const PolicyOptions& options,
+                   base::Registry& registry)
+    : name_(std::move(name)),
+      expected_(expected),
+      max_open_(options.max_open_questions),
+      verdicts_(DecisionCounters(registry, name_)),
+      wait_share_(options.max_wait_share) {
+  const base::Labels labels = {{"provider", name_}};
+  questions_ = &registry.AddCounter("postern_policy_questions_total",
+                                    "Calls of the bridge for a provider, sent or not.", labels);
+  cancelled_ = &registry.AddCounter(
+      "postern_policy_cancelled_total",
+      "Questions that another provider's shutdown or the end of the session made moot.", labels);
+  events_ = &registry.AddCounter("postern_policy_events_total",
+                                 "Events queued for a provider's streams.", labels);
+  events_dropped_ =
+      &registry.AddCounter("postern_policy_events_dropped_total",
+                           "Events lost to a provider that reads too slowly.", labels);
+  for (std::size_t i = 1; i < kDefaultCauseCount; ++i) {
+    defaults_[i] = &registry.AddCounter(
+        "postern_policy_defaults_total", "Questions that a default decided, by cause.",
+        {{"provider", name_}, {"cause", std::string(Name(static_cast<DefaultCause>(i)))}});
+  }
+  for (std::size_t i = 1; i < kVerdictStatusCount; ++i) {
+    const std::string status(Name(static_cast<VerdictStatus>(i)));
+    results_[i] =
+        &registry.AddCounter(absl::StrCat("postern_policy_", status, "_total"),
+                             absl::StrCat("Verdicts whose result was ", status, "."), labels);
+  }
+  latency_ = &registry.AddHistogram("postern_policy_verdict_latency_seconds",
+                                    "From question to answer.", base::LatencyBounds(), labels);
+  breaker_state_ =
+      &registry.AddGauge("postern_policy_breaker_state", "0 closed, 1 open, 2 half open.", labels);
+  forced_async_gauge_ = &registry.AddGauge(
+      "postern_policy_degraded", "1 while a provider is treated as async or not heeded, by cause.",
+      {{"provider", name_}, {"cause", "max_wait_share"}});
+  suppressed_gauge_ = &registry.AddGauge(
+      "postern_policy_degraded", "1 while a provider is treated as async or not heeded, by cause.",
+      {{"provider", name_}, {"cause", "churn"}});
+}
+
+void Provider::CountEvent(std::uint64_t dropped) {
+  events_->Add();
+  if (dropped > 0) events_dropped_->Add(dropped);
+}
+
+bool Provider::TakePlace() {
+  if (open_.fetch_add(1, std::memory_order_relaxed) < max_open_) return true;
+  FreePlace();
+  return false;
+}
+
+void Provider::ShowBreaker(absl::Time now) {
+  const auto state = static_cast<std::int64_t>(breaker_.state(now));
+  if (state == breaker_state_->value()) return;
+  if (state == static_cast<std::int64_t>(Breaker::State::kOpen)) {
+    base::Log().warn("bridge: provider {} does not answer: breaker open", name_);
+  } else if (state == static_cast<std::int64_t>(Breaker::State::kClosed)) {
+    base::Log().info("bridge: provider {} answers again: breaker closed", name_);
+  }
+  breaker_state_->Set(state);
+}
+
+bool Provider::AllowedByBreaker(absl::Time now) {
+  base::MutexLock lock(mu_);
+  const bool allowed = breaker_.Allow(now);
+  ShowBreaker(now);
+  return allowed;
+}
+
+void Provider::OnAnswer(absl::Time now, absl::Duration latency) {
+  latency_->Observe(latency);
+  base::MutexLock lock(mu_);
+  breaker_.OnSuccess(now);
+  ShowBreaker(now);
+  answer_time_ += latency;
+  slowest_answer_ = std::max(slowest_answer_, latency);
+}
+
+void Provider::OnFailure(absl::Time now) {
+  base::MutexLock lock(mu_);
+  breaker_.OnFailure(now);
+  ShowBreaker(now);
+}
+
+void Provider::OnDropped(absl::Time now) {
+  base::MutexLock lock(mu_);
+  breaker_.OnDropped();
+  ShowBreaker(now);
+}
+
+void Provider::OnWaited(absl::Time now, absl::Duration waited, absl::Duration session_time) {
+  base::MutexLock lock(mu_);
+  wait_share_.Add(now, waited, session_time);
+}
+
+bool Provider::ForcedAsync(absl::Time now) {
+  base::MutexLock lock(mu_);
+  const bool exceeded = wait_share_.Exceeded(now);
+  if (exceeded != forced_async_) {
+    forced_async_ = exceeded;
+    forced_async_gauge_->Set(exceeded ? 1 : 0);
+    if (exceeded) {
+      base::Log().warn("bridge: sessions wait too long for provider {}: treated as async", name_);
+    } else {
+      base::Log().info("bridge: provider {} is fast enough again: sync", name_);
+    }
+  }
+  return exceeded;
+}
+
+void Provider::OnShutdown(absl::Time now, std::uint64_t deliveries) {
+  base::MutexLock lock(mu_);
+  churn_.Add(now, static_cast<double>(deliveries));
+}
+
+bool Provider::Suppressed(absl::Time now) {
+  base::MutexLock lock(mu_);
+  const bool suppressed = churn_.Suppressed(now);
+  if (suppressed != suppressed_) {
+    suppressed_ = suppressed;
+    suppressed_gauge_->Set(suppressed ? 1 : 0);
+    if (suppressed) {
+      base::Log().warn(
+          "bridge: connections that provider {} ends average under 5 deliveries: its SHUTDOWNs do "
+          "not count until they do again",
+          name_);
+    } else {
+      base::Log().info("bridge: SHUTDOWNs of provider {} count again", name_);
+    }
+  }
+  return suppressed;
+}
+
+void Provider::SetAttached(const Attached& attached, std::optional<DefaultVerdict> asked_default) {
+  base::MutexLock lock(mu_);
+  attached_ = attached;
+  asked_default_ = asked_default;
+}
+
+std::optional<DefaultVerdict> Provider::asked_default() const {
+  base::MutexLock lock(mu_);
+  return asked_default_;
+}
+
+ProviderStatus Provider::Status(absl::Time now) const {
+  ProviderStatus status;
+  status.name = name_;
+  {
+    base::MutexLock lock(mu_);
+    status.ask = attached_.ask;
+    status.priority = attached_.priority;
+    status.filter = attached_.filter;
+    status.timeout = attached_.timeout;
+    status.default_verdict = attached_.default_verdict;
+    status.ask_forced_async = forced_async_;
+    status.shutdowns_suppressed = suppressed_;
+    status.answer_time = answer_time_;
+    status.slowest_answer = slowest_answer_;
+    status.breaker = static_cast<ProviderStatus::Breaker>(breaker_.state(now));
+  }
+  status.open = open_.load(std::memory_order_relaxed);
+  status.questions = questions_->value();
+  status.cancelled = cancelled_->value();
+  for (const base::Counter* counter : verdicts_) {
+    if (counter != nullptr) status.answered += counter->value();
+  }
+  for (std::size_t i = 1; i < kDefaultCauseCount; ++i) status.defaults[i] = defaults_[i]->value();
+  for (std::size_t i = 1; i < kVerdictStatusCount; ++i) status.results[i] = results_[i]->value();
+  status.events = events_->value();
+  status.events_dropped = events_dropped_->value();
+  return status;
+}
+
+ProviderTable::ProviderTable(const PolicyOptions& options, base::Registry& registry)
+    : options_(options), registry_(registry) {
+  for (const ProviderRule& rule : options.providers) {
+    if (const auto provider = Get(rule.name); provider.ok()) expected_.push_back(*provider);
+  }
+}
+
+absl::StatusOr<Provider*> ProviderTable::Get(const std::string& name) {
+  base::MutexLock lock(mu_);
+  const auto it = providers_.find(name);
+  if (it != providers_.end()) return it->second.get();
+  if (providers_.size() >= options_.max_providers) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("provider: over ", options_.max_providers, " names were attached"));
+  }
+  const bool expected =
+      std::any_of(options_.providers.begin(), options_.providers.end(),
+                  [&name](const ProviderRule& rule) { return rule.name == name; });
+  auto provider = std::make_unique<Provider>(name, expected, options_, registry_);
+  return providers_.emplace(name, std::move(provider)).first->second.get();
+}
+
+std::vector<Provider*> ProviderTable::All() const {
+  base::MutexLock lock(mu_);
+  std::vector<Provider*> all;
+  for (const auto& [name, provider] : providers_) all.push_back(provider.get());
+  return all;
+}
+
+}  // namespace postern::bridge

@@ -1,0 +1,117 @@
+// Provider: one name under which remote clients attach: its counts, its breaker and its guards.
+// ProviderTable: all of them; a name is remembered for the life of the process.
+//
+// Invariant: questions = answered + sum of defaults + cancelled + open.
+// Thread: any.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/base/metrics.h"
+#include "server/base/mutex.h"
+#include "server/bridge/breaker.h"
+#include "server/bridge/bridge.h"
+
+namespace postern::bridge {
+
+class Provider {
+ public:
+  // `expected`: the configuration has a rule for the name.
+  Provider(std::string name, bool expected, const PolicyOptions& options, base::Registry& registry);
+
+  const std::string& name() const { return name_; }
+  bool expected() const { return expected_; }
+
+  // ---- counts: each question is counted once, and once more when it is over ----
+  void CountQuestion() { questions_->Add(); }
+  void CountAnswer(Decision decision) { verdicts_[static_cast<std::size_t>(decision)]->Add(); }
+  void CountDefault(DefaultCause cause) { defaults_[static_cast<std::size_t>(cause)]->Add(); }
+  void CountCancelled() { cancelled_->Add(); }
+  void CountResult(VerdictStatus status) { results_[static_cast<std::size_t>(status)]->Add(); }
+  void CountEvent(std::uint64_t dropped);
+
+  // Takes a place among the open questions; false: there are max_open_questions already.
+  bool TakePlace();
+  void FreePlace() { open_.fetch_sub(1, std::memory_order_relaxed); }
+
+  // ---- breaker ----
+  bool AllowedByBreaker(absl::Time now);
+  void OnAnswer(absl::Time now, absl::Duration latency);
+  void OnFailure(absl::Time now);
+  void OnDropped(absl::Time now);
+
+  // ---- guards ----
+  // The provider was waited for (or would have been).
+  void OnWaited(absl::Time now, absl::Duration waited, absl::Duration session_time);
+  // SYNC is treated as ASYNC while it takes too much of the sessions' time.
+  bool ForcedAsync(absl::Time now);
+  // It says SHUTDOWN to a connection for the first time.
+  void OnShutdown(absl::Time now, std::uint64_t deliveries);
+  // Its SHUTDOWNs do not count.
+  bool Suppressed(absl::Time now);
+
+  // ---- what was attached last ----
+  void SetAttached(const Attached& attached, std::optional<DefaultVerdict> asked_default);
+  // What the last Attach asked for.
+  std::optional<DefaultVerdict> asked_default() const;
+
+  // `streams` is left empty.
+  ProviderStatus Status(absl::Time now) const;
+
+ private:
+  void ShowBreaker(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const std::string name_;
+  const bool expected_;
+  const std::uint64_t max_open_;
+  base::Counter* questions_;
+  base::Counter* cancelled_;
+  base::Counter* events_;
+  base::Counter* events_dropped_;
+  std::array<base::Counter*, 4> verdicts_{};                   // [decision]
+  std::array<base::Counter*, kDefaultCauseCount> defaults_{};  // [cause]
+  std::array<base::Counter*, kVerdictStatusCount> results_{};  // [status]
+  base::Histogram* latency_;
+  base::Gauge* breaker_state_;
+  base::Gauge* forced_async_gauge_;
+  base::Gauge* suppressed_gauge_;
+  std::atomic<std::uint64_t> open_{0};
+
+  mutable base::Mutex mu_;
+  Breaker breaker_ ABSL_GUARDED_BY(mu_);
+  WaitShare wait_share_ ABSL_GUARDED_BY(mu_);
+  ChurnGuard churn_ ABSL_GUARDED_BY(mu_);
+  bool forced_async_ ABSL_GUARDED_BY(mu_) = false;
+  bool suppressed_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Duration answer_time_ ABSL_GUARDED_BY(mu_);
+  absl::Duration slowest_answer_ ABSL_GUARDED_BY(mu_);
+  Attached attached_ ABSL_GUARDED_BY(mu_);
+  std::optional<DefaultVerdict> asked_default_ ABSL_GUARDED_BY(mu_);
+};
+
+class ProviderTable {
+ public:
+  // Knows the expected providers from the start. All references must outlive the table.
+  ProviderTable(const PolicyOptions& options, base::Registry& registry);
+
+  // The provider of a name, made now if it is new. RESOURCE_EXHAUSTED: max_providers names.
+  absl::StatusOr<Provider*> Get(const std::string& name);
+  // In order of name; valid as long as the table.
+  std::vector<Provider*> All() const;
+  const std::vector<Provider*>& expected() const { return expected_; }
+
+ private:
+  const PolicyOptions& options_;
+  base::Registry& registry_;
+  std::vector<Provider*> expected_;
+  mutable base::Mutex mu_;
+  std::map<std::string, std::unique_ptr<Provider>> providers_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace postern::bridge

@@ -1,0 +1,288 @@
+#include "server/bridge/question_desk.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace postern::bridge {
+namespace {
+
+Question MakeQuestion(const hooks::DeliveryConstruct& construct, const Connection& connection) {
+  Question question;
+  question.connection = connection.info;
+  question.number = connection.last_number;
+  if (construct.report != nullptr) {
+    question.message_id = construct.report->message_id;
+    question.disposition = construct.report->disposition;
+    question.reply = construct.report->reply;
+  }
+  question.deliveries = construct.deliveries;
+  question.attempts = construct.attempts;
+  question.queue_depth = construct.queue_depth;
+  return question;
+}
+
+// The event that must not be overtaken by the connection's questions.
+std::uint64_t EventAhead(const Stream& stream, const Connection& connection) {
+  return stream.spec().kinds.Has(EventKind::kPostInitiate) ? connection.initiate_sequence : 0;
+}
+
+}  // namespace
+
+QuestionDesk::QuestionDesk(const PolicyOptions& options, const DefaultTable& defaults,
+                           Fanout& fanout, ConnectionTable& connections, const base::Clock& clock,
+                           base::Registry& registry)
+    : options_(options),
+      defaults_(defaults),
+      fanout_(fanout),
+      connections_(connections),
+      clock_(clock),
+      chain_wait_(registry.AddHistogram("postern_policy_chain_wait_seconds",
+                                        "Time that sessions wait for remote verdicts.",
+                                        base::LatencyBounds())) {}
+
+void QuestionDesk::Run(Effects& effects) {
+  for (const auto& wake : effects.wakes) wake();
+  Notify(effects.notify);
+  hooks::SessionControl* control = control_.load();
+  if (effects.end && control != nullptr)
+    control->RequestShutdown(*effects.end, effects.end_verdict);
+}
+
+hooks::VerdictSource::Asked QuestionDesk::Ask(hooks::DeliveryConstruct& construct,
+                                              bool wait_allowed, std::function<void()> wake) {
+  const mail::ConnectionInfo& info = *construct.connection_info;
+  const std::shared_ptr<const Match> match = fanout_.MatchFor(*info.pair);
+  hooks::VerdictSource::Asked asked;
+  Effects effects;
+  {
+    ConnectionTable::Shard& shard = connections_.ShardOf(info.id);
+    base::MutexLock lock(shard.mu);
+    const absl::Time now = clock_.Steady();
+    Connection& connection = shard.Ensure(info, now);
+    const Step step{connection, now, effects};
+    // A session never asks again before it has settled; a cut one may have left its question.
+    if (connection.question) {
+      CancelOpenParts(*connection.question, CancelCause::kSessionEnded, step);
+    }
+    connection.deliveries = construct.deliveries;
+    connection.attempts = construct.attempts;
+    connection.last = LastDecision{};
+
+    auto fresh = std::make_unique<PendingQuestion>();
+    PendingQuestion& question = *fresh;
+    AddParts(*match, question, step);
+    if (question.parts.empty()) return asked;
+    connection.question = std::move(fresh);
+    question.id = next_question_.fetch_add(1, std::memory_order_relaxed);
+    question.number = ++connection.last_number;
+    question.asked_at = question.deadline = now;
+
+    for (Part& part : question.parts) part.provider->CountQuestion();
+    for (Part& part : question.parts) TryAtOnce(part, wait_allowed, step);
+    if (std::any_of(question.parts.begin(), question.parts.end(),
+                    [](const Part& part) { return part.shuts_down(); })) {
+      Conclude(question, step);  // nobody needs to be asked any more
+    }
+    for (Part& part : question.parts) {
+      if (question.closed) break;
+      if (part.tell) Tell(part, construct, step);
+      if (part.state == Part::State::kOpen) Send(part, construct, step);
+      if (part.shuts_down()) Conclude(question, step);
+    }
+    Conclude(question, step);
+    if (question.closed) {
+      question.settled = true;
+      Report(question, construct, step);
+    } else {
+      question.wake = std::move(wake);
+      asked = {false, question.id, question.deadline};
+    }
+  }
+  Run(effects);
+  return asked;
+}
+
+void QuestionDesk::AddParts(const Match& match, PendingQuestion& question, const Step& step) {
+  for (const Match::Replicas& replicas : match.providers) {
+    Part part;
+    part.provider = replicas.provider;
+    if (const StreamPtr* owner = OwnerOf(replicas, step.connection.info->id)) part.stream = *owner;
+    question.parts.push_back(std::move(part));
+  }
+  // What stands for the connection stays when who said it has gone.
+  for (const ProviderState& state : step.connection.providers) {
+    if (!state.standing || match.Find(state.provider) != nullptr) continue;
+    Part part;
+    part.provider = state.provider;
+    question.parts.push_back(std::move(part));
+  }
+}
+
+void QuestionDesk::TryAtOnce(Part& part, bool wait_allowed, const Step& step) {
+  if (AnswerByStanding(part, step)) return;
+  if (!wait_allowed) return CancelPart(part, CancelCause::kSessionEnded, step);
+  if (!part.stream) return TakeDefault(part, DefaultCause::kNoSubscriber, step);
+  switch (part.stream->spec().ask) {
+    case AskMode::kStanding:
+      return TakeDefault(part, DefaultCause::kNoVerdict, step);
+    case AskMode::kAsync:
+      part.tell = true;
+      break;
+    case AskMode::kSync:
+      part.tell = part.provider->ForcedAsync(step.now);
+      break;
+  }
+  if (part.tell) AnswerByAsync(part, step);
+}
+
+bool QuestionDesk::AnswerByStanding(Part& part, const Step& step) {
+  const auto& standing = step.connection.StateOf(part.provider).standing;
+  if (!standing) return false;
+  const bool shutdown =
+      standing->decision == Decision::kShutdown &&
+      standing->Due(step.connection.deliveries, step.now - step.connection.opened);
+  Answer(part, DecisionSource::kStanding, shutdown ? Decision::kShutdown : Decision::kKeep,
+         standing->then, standing->reason, step);
+  return true;
+}
+
+bool QuestionDesk::AnswerByAsync(Part& part, const Step& step) {
+  ProviderState& state = step.connection.StateOf(part.provider);
+  if (!state.async) return false;
+  const ProviderState::Async async = *std::exchange(state.async, std::nullopt);
+  const bool answered = async.answer != Decision::kUnspecified;
+  if (async.forced) {
+    const absl::Duration took = (answered ? async.answered_at : step.now) - async.asked_at;
+    const absl::Time since = std::max(state.accounted_until, step.connection.opened);
+    part.provider->OnWaited(step.now, std::min(took, async.stream->spec().timeout),
+                            step.now - since);
+    state.accounted_until = step.now;
+  }
+  if (!answered) return false;
+  Answer(part, DecisionSource::kAnswer, async.answer, async.then, async.reason, step);
+  return true;
+}
+
+void QuestionDesk::Send(Part& part, const hooks::DeliveryConstruct& construct, const Step& step) {
+  Provider& provider = *part.provider;
+  Stream& stream = *part.stream;
+  if (stream.Stuck() || !provider.TakePlace()) {
+    return TakeDefault(part, DefaultCause::kOverload, step);
+  }
+  if (!provider.AllowedByBreaker(step.now)) {
+    provider.FreePlace();
+    return TakeDefault(part, DefaultCause::kBreakerOpen, step);
+  }
+  part.deadline = step.now + stream.spec().timeout;
+  Question question = MakeQuestion(construct, step.connection);
+  question.deadline = part.deadline;
+  const Stream::Sent sent = stream.Ask(std::move(question), EventAhead(stream, step.connection),
+                                       /*open=*/true, &step.effects.notify);
+  if (sent != Stream::Sent::kSent) {
+    provider.FreePlace();
+    provider.OnDropped(step.now);
+    return TakeDefault(
+        part, sent == Stream::Sent::kClosed ? DefaultCause::kDisconnect : DefaultCause::kOverload,
+        step);
+  }
+  part.holds_place = true;
+  PendingQuestion& pending = *step.connection.question;
+  pending.deadline = std::max(pending.deadline, part.deadline);
+}
+
+void QuestionDesk::Tell(Part& part, const hooks::DeliveryConstruct& construct, const Step& step) {
+  Stream& stream = *part.stream;
+  Question question = MakeQuestion(construct, step.connection);
+  question.deadline = step.now + stream.spec().timeout;
+  const bool stuck = stream.Stuck();
+  Stream::Sent sent = Stream::Sent::kOverload;
+  if (!stuck) {
+    sent = stream.Ask(std::move(question), EventAhead(stream, step.connection), /*open=*/false,
+                      &step.effects.notify);
+  }
+  if (sent == Stream::Sent::kSent) {
+    ProviderState::Async async;
+    async.number = step.connection.last_number;
+    async.stream = part.stream;
+    async.asked_at = step.now;
+    async.forced = stream.spec().ask == AskMode::kSync;
+    step.connection.StateOf(part.provider).async = std::move(async);
+  }
+  if (part.state != Part::State::kOpen) return;
+  TakeDefault(part,
+              sent == Stream::Sent::kSent     ? DefaultCause::kNoVerdict
+              : sent == Stream::Sent::kClosed ? DefaultCause::kDisconnect
+                                              : DefaultCause::kOverload,
+              step);
+}
+
+void QuestionDesk::Settle(std::uint64_t id, hooks::DeliveryConstruct& construct) {
+  Effects effects;
+  {
+    ConnectionTable::Shard& shard = connections_.ShardOf(construct.connection_info->id);
+    base::MutexLock lock(shard.mu);
+    Connection* connection = shard.Find(construct.connection_info->id);
+    if (connection == nullptr || !connection->question) return;
+    PendingQuestion& question = *connection->question;
+    if (question.id != id || question.settled) return;
+    const Step step{*connection, clock_.Steady(), effects};
+    question.settled = true;
+    question.wake = nullptr;
+    ExpireOwnDeadlines(question, step);
+    if (!question.closed && step.now < question.deadline) {
+      // Before its time: the session was cut.
+      CancelOpenParts(question, CancelCause::kSessionEnded, step);
+    }
+    for (Part& part : question.parts) {
+      if (part.state == Part::State::kOpen) TakeDefault(part, DefaultCause::kTimeout, step);
+      if (part.shuts_down()) Conclude(question, step);
+    }
+    Conclude(question, step);
+    chain_wait_.Observe(step.now - question.asked_at);
+    Report(question, construct, step);
+  }
+  Run(effects);
+}
+
+void QuestionDesk::Report(const PendingQuestion& question, hooks::DeliveryConstruct& construct,
+                          const Step& step) {
+  LastDecision& last = step.connection.last;
+  last.number = question.number;
+  last.waited = step.now - question.asked_at;
+  const Part* part = DecidingPart(question);
+  if (part == nullptr) return;
+  last.source = part->source;
+  last.cause = part->cause;
+  last.provider = part->provider->name();
+  last.reason = part->reason;
+  hooks::ShutdownVerdict verdict;
+  verdict.shutdown = part->shuts_down();
+  verdict.cause = mail::CloseCause::kRemotePolicy;
+  verdict.provider = last.provider;
+  verdict.reason = part->reason;
+  verdict.hold = part->then.hold;
+  verdict.avoid_host = part->then.avoid_host;
+  construct.remote = std::move(verdict);
+}
+
+void QuestionDesk::CloseConnection(const base::Id& id) {
+  Effects effects;
+  {
+    ConnectionTable::Shard& shard = connections_.ShardOf(id);
+    base::MutexLock lock(shard.mu);
+    const auto it = shard.connections.find(id);
+    if (it == shard.connections.end()) return;
+    const std::unique_ptr<Connection> connection = std::move(it->second);
+    shard.connections.erase(it);
+    if (connection->question) {
+      const Step step{*connection, clock_.Steady(), effects};
+      connection->question->wake = nullptr;
+      CancelOpenParts(*connection->question, CancelCause::kSessionEnded, step);
+    }
+  }
+  Run(effects);
+}
+
+}  // namespace postern::bridge

@@ -1,0 +1,114 @@
+// QuestionDesk: puts questions, takes verdicts, and decides.
+//
+// One path for every question: its parts (one for each provider that the pair concerns) are
+// answered by what stands already, by a verdict or by a default, until any says SHUTDOWN or none is
+// open. Everything that closes a part goes through Close(), everything that ends a question through
+// Conclude(): so each is counted exactly once.
+//
+// Thread: any. Works on one connection at a time under its shard's lock; wakes sessions and tells
+// subscribers after it has let go of it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+
+#include "server/base/clock.h"
+#include "server/base/metrics.h"
+#include "server/bridge/connection_table.h"
+#include "server/bridge/fanout.h"
+#include "server/bridge/policy.h"
+#include "server/hooks/hook_point.h"
+
+namespace postern::bridge {
+
+class QuestionDesk {
+ public:
+  QuestionDesk(const PolicyOptions& options, const DefaultTable& defaults, Fanout& fanout,
+               ConnectionTable& connections, const base::Clock& clock, base::Registry& registry);
+
+  void SetSessionControl(hooks::SessionControl* control) { control_.store(control); }
+
+  // See hooks::VerdictSource.
+  hooks::VerdictSource::Asked Ask(hooks::DeliveryConstruct& construct, bool wait_allowed,
+                                  std::function<void()> wake);
+  void Settle(std::uint64_t question, hooks::DeliveryConstruct& construct);
+
+  // The connection is closed: its open question is cancelled.
+  void CloseConnection(const base::Id& connection);
+
+  // One verdict of a stream: what became of it.
+  VerdictResult Apply(const StreamPtr& stream, Verdict verdict);
+
+  // The stream is closed; these questions take the default with cause `disconnect`.
+  void Disconnect(const Stream& stream, const std::vector<Stream::QuestionKey>& questions);
+
+ private:
+  // What is to be done without any lock.
+  struct Effects {
+    Notifications notify;
+    std::vector<std::function<void()>> wakes;
+    std::shared_ptr<const mail::ConnectionInfo> end;  // the session to be asked to end
+    hooks::ShutdownVerdict end_verdict;
+  };
+  // The connection and the moment that a step works on.
+  struct Step {
+    Connection& connection;
+    absl::Time now;
+    Effects& effects;
+  };
+  void Run(Effects& effects);
+
+  // ---- asking (question_desk.cc) ----
+  void AddParts(const Match& match, PendingQuestion& question, const Step& step);
+  // What can be decided without sending anything.
+  void TryAtOnce(Part& part, bool wait_allowed, const Step& step);
+  bool AnswerByStanding(Part& part, const Step& step);
+  bool AnswerByAsync(Part& part, const Step& step);
+  void Send(Part& part, const hooks::DeliveryConstruct& construct, const Step& step);
+  void Tell(Part& part, const hooks::DeliveryConstruct& construct, const Step& step);
+  void Report(const PendingQuestion& question, hooks::DeliveryConstruct& construct,
+              const Step& step);
+
+  // ---- deciding (decision.cc) ----
+  void Answer(Part& part, DecisionSource source, Decision decision, const Then& then,
+              const std::string& reason, const Step& step);
+  void TakeDefault(Part& part, DefaultCause cause, const Step& step);
+  void CancelPart(Part& part, CancelCause cause, const Step& step);
+  void CancelOpenParts(PendingQuestion& question, CancelCause cause, const Step& step);
+  // Frees what an open part holds; true if it was sent and waited for.
+  bool ReleasePart(Part& part, Part::State state, const Step& step);
+  // The provider says SHUTDOWN to this connection. False: its SHUTDOWNs do not count at present.
+  bool ShutdownCounts(Provider* provider, const Step& step);
+  // Providers whose own deadline was shorter than the question's and has passed.
+  void ExpireOwnDeadlines(PendingQuestion& question, const Step& step);
+  // Ends the question if it can be ended now.
+  void Conclude(PendingQuestion& question, const Step& step);
+
+  // ---- verdicts (verdict_desk.cc) ----
+  VerdictResult ApplyLocked(const StreamPtr& stream, Verdict& verdict, const Step& step);
+  VerdictResult AnswerQuestion(const StreamPtr& stream, const QuestionTarget& target,
+                               Verdict& verdict, const Step& step);
+  VerdictResult AnswerOpenPart(const StreamPtr& stream, PendingQuestion& question, Part& part,
+                               Verdict& verdict, const Step& step);
+  VerdictResult AnswerAsync(const StreamPtr& stream, ProviderState::Async& async, Verdict& verdict,
+                            const Step& step);
+  VerdictResult Stand(const StreamPtr& stream, const ConnectionTarget& target, Verdict& verdict,
+                      const Step& step);
+  void EndNow(Provider* provider, const Standing& standing, const Step& step);
+
+  const PolicyOptions& options_;
+  const DefaultTable& defaults_;
+  Fanout& fanout_;
+  ConnectionTable& connections_;
+  const base::Clock& clock_;
+  base::Histogram& chain_wait_;
+  std::atomic<hooks::SessionControl*> control_{nullptr};
+  std::atomic<std::uint64_t> next_question_{1};
+};
+
+// Whose word counts: the SHUTDOWN of the highest priority; else the KEEP of the highest, answers
+// before defaults; null when all abstained or were cancelled.
+const Part* DecidingPart(const PendingQuestion& question);
+
+}  // namespace postern::bridge

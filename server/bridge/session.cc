@@ -1,0 +1,46 @@
+#include "server/bridge/session.h"
+
+#include "server/base/log.h"
+
+namespace postern::bridge {
+namespace {
+
+// More results than that are waiting only for a client that talks and does not listen.
+constexpr std::size_t kMaxPendingResults = 8192;
+
+}  // namespace
+
+WatchSession::~WatchSession() {
+  fanout_.Remove(stream_);
+  stream_->Close();
+  stream_->Release();
+}
+
+AttachedSession::~AttachedSession() {
+  AttachedSession::Detach("stream ended");
+  stream_->Release();
+}
+
+absl::Status AttachedSession::Verdicts(std::vector<Verdict> verdicts) {
+  if (stream_->pending_results() + verdicts.size() > kMaxPendingResults) {
+    return absl::ResourceExhaustedError("verdict_results: too many wait to be read");
+  }
+  Notifications notify;
+  for (Verdict& verdict : verdicts) {
+    VerdictResult result = desk_.Apply(stream_, std::move(verdict));
+    stream_->spec().provider->CountResult(result.status);
+    stream_->AddResult(std::move(result), &notify);
+  }
+  Notify(notify);
+  return absl::OkStatus();
+}
+
+void AttachedSession::Detach(absl::string_view reason) {
+  if (stream_->closed()) return;
+  // Out of the routes first: from here on nobody sends it anything new.
+  fanout_.Remove(stream_);
+  desk_.Disconnect(*stream_, stream_->Close());
+  base::Log().info("bridge: {} detached: {}", attached_.provider_id, reason);
+}
+
+}  // namespace postern::bridge

@@ -1,0 +1,244 @@
+// What becomes of a client's verdict (QuestionDesk).
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/bridge/question_desk.h"
+
+namespace postern::bridge {
+namespace {
+
+VerdictResult Result(const Verdict& verdict, VerdictStatus status, std::string detail = "") {
+  VerdictResult result;
+  result.verdict_id = verdict.verdict_id;
+  result.status = status;
+  result.detail = std::move(detail);
+  return result;
+}
+
+VerdictResult Late(const Verdict& verdict, absl::Duration late_by) {
+  VerdictResult result = Result(verdict, VerdictStatus::kLate);
+  result.late_by = std::max(late_by, absl::ZeroDuration());
+  return result;
+}
+
+// Why a verdict cannot be used; empty: it can.
+std::string Unusable(const Verdict& verdict) {
+  if (!verdict.denied.empty()) return verdict.denied;
+  if (verdict.decision == Decision::kUnspecified) return "decision: must be set";
+  return "";
+}
+
+}  // namespace
+
+VerdictResult QuestionDesk::Apply(const StreamPtr& stream, Verdict verdict) {
+  if (stream->closed()) return Result(verdict, VerdictStatus::kStale, "detached");
+  if (verdict.verdict_id == 0) {
+    return Result(verdict, VerdictStatus::kDenied, "verdict_id: must be positive");
+  }
+  if (!stream->RememberVerdict(verdict.verdict_id)) {
+    return Result(verdict, VerdictStatus::kDuplicate, "verdict_id: used already");
+  }
+  if (verdict.reason.size() > kMaxReasonBytes) verdict.reason.resize(kMaxReasonBytes);
+  base::Id id;
+  if (const auto* question = std::get_if<QuestionTarget>(&verdict.target)) {
+    id = question->connection_id;
+  } else if (const auto* connection = std::get_if<ConnectionTarget>(&verdict.target)) {
+    id = connection->connection_id;
+  } else {
+    return Result(verdict, VerdictStatus::kDenied,
+                  verdict.denied.empty() ? "target: must be set" : verdict.denied);
+  }
+
+  VerdictResult result;
+  Effects effects;
+  {
+    ConnectionTable::Shard& shard = connections_.ShardOf(id);
+    base::MutexLock lock(shard.mu);
+    Connection* connection = shard.Find(id);
+    if (connection == nullptr) {
+      const std::string unusable = Unusable(verdict);
+      return unusable.empty() ? Result(verdict, VerdictStatus::kUnknown, "connection_id: not open")
+                              : Result(verdict, VerdictStatus::kDenied, unusable);
+    }
+    const Step step{*connection, clock_.Steady(), effects};
+    if (connection->question) ExpireOwnDeadlines(*connection->question, step);
+    result = ApplyLocked(stream, verdict, step);
+  }
+  Run(effects);
+  return result;
+}
+
+VerdictResult QuestionDesk::ApplyLocked(const StreamPtr& stream, Verdict& verdict,
+                                        const Step& step) {
+  if (const auto* target = std::get_if<QuestionTarget>(&verdict.target)) {
+    return AnswerQuestion(stream, *target, verdict, step);
+  }
+  return Stand(stream, std::get<ConnectionTarget>(verdict.target), verdict, step);
+}
+
+VerdictResult QuestionDesk::AnswerQuestion(const StreamPtr& stream, const QuestionTarget& target,
+                                           Verdict& verdict, const Step& step) {
+  const Connection& connection = step.connection;
+  PendingQuestion* question = connection.question.get();
+  Part* part = nullptr;
+  if (question != nullptr && question->number == target.number) {
+    part = question->Find(stream->spec().provider);
+  }
+  if (part != nullptr && part->state == Part::State::kOpen) {
+    return AnswerOpenPart(stream, *question, *part, verdict, step);
+  }
+  if (std::string unusable = Unusable(verdict); !unusable.empty()) {
+    return Result(verdict, VerdictStatus::kDenied, std::move(unusable));
+  }
+  if (target.number == 0 || target.number > connection.last_number) {
+    return Result(verdict, VerdictStatus::kUnknown, "number: not asked yet");
+  }
+  auto& async = step.connection.StateOf(stream->spec().provider).async;
+  if (async && async->number == target.number) return AnswerAsync(stream, *async, verdict, step);
+  if (part != nullptr) {
+    if (part->state == Part::State::kAnswered) {
+      return Result(verdict, VerdictStatus::kDuplicate, "answered already");
+    }
+    return Late(verdict, step.now - part->closed_at);
+  }
+  if (question != nullptr && question->number == target.number) {
+    return Result(verdict, VerdictStatus::kUnknown, "number: not asked of this provider");
+  }
+  // Of an older question only the closing is remembered, and that of the last few.
+  const std::size_t kept = connection.closings.size();
+  const std::uint32_t oldest = connection.last_number > kept
+                                   ? connection.last_number - static_cast<std::uint32_t>(kept) + 1
+                                   : 1;
+  const std::uint32_t number = std::max(target.number, oldest);
+  return Late(verdict, step.now - connection.closings[number % kept]);
+}
+
+VerdictResult QuestionDesk::AnswerOpenPart(const StreamPtr& stream, PendingQuestion& question,
+                                           Part& part, Verdict& verdict, const Step& step) {
+  if (part.stream != stream) {
+    return Result(verdict, VerdictStatus::kStale, "asked of another stream of this provider");
+  }
+  if (std::string unusable = Unusable(verdict); !unusable.empty()) {
+    TakeDefault(part, DefaultCause::kInvalid, step);
+    Conclude(question, step);
+    return Result(verdict, VerdictStatus::kDenied, std::move(unusable));
+  }
+  Answer(part, DecisionSource::kAnswer, verdict.decision, verdict.then, verdict.reason, step);
+  const bool suppressed = part.suppressed;
+  Conclude(question, step);
+  return Result(
+      verdict, VerdictStatus::kApplied,
+      suppressed ? "SHUTDOWN does not count: connections end after too few deliveries" : "");
+}
+
+VerdictResult QuestionDesk::AnswerAsync(const StreamPtr& stream, ProviderState::Async& async,
+                                        Verdict& verdict, const Step& step) {
+  if (async.stream != stream) {
+    return Result(verdict, VerdictStatus::kStale, "asked of another stream of this provider");
+  }
+  if (async.answer != Decision::kUnspecified) {
+    return Result(verdict, VerdictStatus::kDuplicate, "answered already");
+  }
+  async.answer = verdict.decision;
+  async.answered_at = step.now;
+  async.then = verdict.then;
+  async.reason = verdict.reason;
+  stream->spec().provider->OnAnswer(step.now, step.now - async.asked_at);
+  if (verdict.decision == Decision::kShutdown) {
+    // The next boundary is now, if no transaction is open; else the session, or the next call of
+    // the chain, finds it there.
+    Standing standing;
+    standing.decision = Decision::kShutdown;
+    standing.then = verdict.then;
+    standing.reason = verdict.reason;
+    EndNow(stream->spec().provider, standing, step);
+  }
+  return Result(verdict, VerdictStatus::kStored);
+}
+
+VerdictResult QuestionDesk::Stand(const StreamPtr& stream, const ConnectionTarget& target,
+                                  Verdict& verdict, const Step& step) {
+  if (std::string unusable = Unusable(verdict); !unusable.empty()) {
+    return Result(verdict, VerdictStatus::kDenied, std::move(unusable));
+  }
+  Connection& connection = step.connection;
+  Provider* provider = stream->spec().provider;
+  const auto match = fanout_.MatchFor(*connection.info->pair);
+  const Match::Replicas* replicas = match->Find(provider);
+  if (replicas == nullptr || !stream->spec().matcher.Matches(connection.info->pair->domain,
+                                                             connection.info->pair->binding)) {
+    return Result(verdict, VerdictStatus::kDenied, "connection_id: outside the stream's filter");
+  }
+  const StreamPtr* owner = OwnerOf(*replicas, connection.info->id);
+  if (owner == nullptr || *owner != stream) {
+    return Result(verdict, VerdictStatus::kStale,
+                  "the connection belongs to another stream of this provider");
+  }
+  ProviderState& state = connection.StateOf(provider);
+  if (verdict.decision == Decision::kAbstain) {
+    state.standing.reset();
+    return Result(verdict, VerdictStatus::kStored, "withdrawn");
+  }
+  state.standing.emplace();
+  state.standing->decision = verdict.decision;
+  state.standing->after_deliveries = target.after_deliveries;
+  state.standing->after_age = target.after_age;
+  state.standing->then = verdict.then;
+  state.standing->reason = verdict.reason;
+
+  PendingQuestion* question = connection.question.get();
+  Part* part = question != nullptr ? question->Find(provider) : nullptr;
+  if (part != nullptr && part->state == Part::State::kOpen) {
+    AnswerByStanding(*part, step);
+    Conclude(*question, step);
+    return Result(verdict, VerdictStatus::kApplied);
+  }
+  if (verdict.decision != Decision::kShutdown ||
+      !state.standing->Due(connection.deliveries, step.now - connection.opened)) {
+    return Result(verdict, VerdictStatus::kStored);
+  }
+  const Standing standing = *state.standing;
+  EndNow(provider, standing, step);
+  return step.effects.end ? Result(verdict, VerdictStatus::kApplied)
+                          : Result(verdict, VerdictStatus::kStored);
+}
+
+void QuestionDesk::EndNow(Provider* provider, const Standing& standing, const Step& step) {
+  if (!ShutdownCounts(provider, step)) return;
+  step.effects.end = step.connection.info;
+  step.effects.end_verdict.shutdown = true;
+  step.effects.end_verdict.cause = mail::CloseCause::kRemotePolicy;
+  step.effects.end_verdict.provider = provider->name();
+  step.effects.end_verdict.reason = standing.reason;
+  step.effects.end_verdict.hold = standing.then.hold;
+  step.effects.end_verdict.avoid_host = standing.then.avoid_host;
+}
+
+void QuestionDesk::Disconnect(const Stream& stream,
+                              const std::vector<Stream::QuestionKey>& questions) {
+  for (const auto& [id, number] : questions) {
+    Effects effects;
+    {
+      ConnectionTable::Shard& shard = connections_.ShardOf(id);
+      base::MutexLock lock(shard.mu);
+      Connection* connection = shard.Find(id);
+      if (connection == nullptr || !connection->question) continue;
+      PendingQuestion& question = *connection->question;
+      Part* part = question.Find(stream.spec().provider);
+      if (question.number != number || part == nullptr || part->stream.get() != &stream ||
+          part->state != Part::State::kOpen) {
+        continue;
+      }
+      const Step step{*connection, clock_.Steady(), effects};
+      ExpireOwnDeadlines(question, step);
+      if (part->state == Part::State::kOpen) {
+        TakeDefault(*part, DefaultCause::kDisconnect, step);
+        Conclude(question, step);
+      }
+    }
+    Run(effects);
+  }
+}
+
+}  // namespace postern::bridge
