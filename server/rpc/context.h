@@ -1,0 +1,141 @@
+// ServiceContext: what the services of one server share. Stopper: how a server's end reaches them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "server/base/clock.h"
+#include "server/base/metrics.h"
+#include "server/base/mutex.h"
+#include "server/bridge/bridge.h"
+#include "server/delivery/control.h"
+#include "server/mail/binding.h"
+#include "server/rpc/cq.h"
+#include "server/rpc/worker.h"
+
+namespace postern::rpc {
+
+// One registration in one native chain, for ListProviders.
+struct ChainProvider {
+  std::string hook;  // "smtp_should_session_shutdown"
+  std::string name;  // empty: the hook has no provider
+  bool bridge = false;
+  std::uint64_t calls = 0;
+  std::uint64_t non_zero = 0;
+  absl::Duration total, slowest;
+};
+
+// What the services are thin over. All must outlive the server.
+struct Dependencies {
+  delivery::Intake& intake;
+  delivery::Control& control;
+  delivery::MessageSource& messages;
+  bridge::Bridge& bridge;
+  const mail::BindingTable& bindings;
+  base::Registry& metrics;
+  const base::Clock& clock;
+  // Every hook with its providers, in the order in which they run. Thread: any.
+  std::function<std::vector<ChainProvider>()> chains;
+};
+
+struct Limits {
+  // Of submissions that are not stored yet, from all calls.
+  std::int64_t inflight_bytes = std::int64_t{256} << 20;
+  // Of one SubmitStream: submissions whose result is not written, and bytes that are not stored.
+  std::size_t stream_messages = 1024;
+  std::int64_t stream_bytes = std::int64_t{64} << 20;
+  std::size_t decide_frame_bytes = std::size_t{256} << 10;
+  absl::Duration attach = absl::Seconds(5);
+  absl::Duration heartbeat = absl::Seconds(5);
+  // How long events may wait for others when a frame of events has just been written.
+  absl::Duration linger = absl::Milliseconds(2);
+  absl::Duration drain_budget = absl::Seconds(8);
+  absl::Duration drain_progress = absl::Milliseconds(100);
+};
+
+// Signals of the streams that must end when the server does. Thread: the queue's.
+class Stopper {
+ public:
+  class Listener {
+   public:
+    Listener(Stopper& stopper, Signal& signal) : stopper_(stopper), signal_(&signal) {
+      stopper_.signals_.insert(signal_);
+    }
+    ~Listener() { stopper_.signals_.erase(signal_); }
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
+
+   private:
+    Stopper& stopper_;
+    Signal* const signal_;
+  };
+
+  bool stopping() const { return stopping_; }
+  void Stop() {
+    stopping_ = true;
+    for (Signal* signal : signals_) signal->Set();
+  }
+
+ private:
+  bool stopping_ = false;
+  std::set<Signal*> signals_;
+};
+
+// Bytes that all submissions together may hold. Thread: any.
+class ByteBudget {
+ public:
+  explicit ByteBudget(std::int64_t most) : most_(most) {}
+  bool Take(std::int64_t n) {
+    if (used_.fetch_add(n, std::memory_order_relaxed) + n <= most_) return true;
+    Give(n);
+    return false;
+  }
+  void Give(std::int64_t n) { used_.fetch_sub(n, std::memory_order_relaxed); }
+  std::int64_t most() const { return most_; }
+  std::int64_t used() const { return used_.load(std::memory_order_relaxed); }
+
+ private:
+  const std::int64_t most_;
+  std::atomic<std::int64_t> used_{0};
+};
+
+// A drain that has begun, for progress and health. Thread: any.
+class DrainState {
+ public:
+  // The first call counts; later ones can only shorten it. `now`: steady. Returns the deadline.
+  absl::Time Begin(absl::Time now, absl::Duration budget) {
+    base::MutexLock lock(mu_);
+    if (began_ == absl::InfiniteFuture()) began_ = now;
+    deadline_ = std::min(deadline_, now + budget);
+    return deadline_;
+  }
+  absl::Time began() const {
+    base::MutexLock lock(mu_);
+    return began_;
+  }
+  absl::Time deadline() const {
+    base::MutexLock lock(mu_);
+    return deadline_;
+  }
+
+ private:
+  mutable base::Mutex mu_;
+  absl::Time began_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
+  absl::Time deadline_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
+};
+
+struct ServiceContext {
+  const Dependencies& deps;
+  const Limits& limits;
+  Worker& worker;
+  // Tells bridge and health that the service drains, once. Thread: any.
+  std::function<void(absl::Duration budget)> note_draining;
+  DrainState& drain;
+};
+
+}  // namespace postern::rpc

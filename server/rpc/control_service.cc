@@ -1,0 +1,144 @@
+#include "server/rpc/control_service.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/rpc/convert_control.h"
+
+namespace postern::rpc {
+namespace {
+
+// Progress is told when it changes, and at least so often.
+constexpr absl::Duration kProgressInterval = absl::Seconds(1);
+
+bool Same(const delivery::DrainProgress& a, const delivery::DrainProgress& b) {
+  return a.open_sessions == b.open_sessions && a.in_transaction == b.in_transaction &&
+         a.queued_rows == b.queued_rows && a.done == b.done;
+}
+
+}  // namespace
+
+ControlService::ControlService(Queue& queue, Stopper& stopper, ServiceContext& context)
+    : queue_(queue),
+      stopper_(stopper),
+      context_(context),
+      drain_check_(v1::DrainRequest::descriptor()),
+      drain_stats_(context.deps.metrics, "Control.Drain"),
+      list_queues_(*this, queue, service_, &AsyncService::RequestListQueues,
+                   &ControlService::ListQueues, context.deps.metrics, "Control.ListQueues"),
+      list_connections_(*this, queue, service_, &AsyncService::RequestListConnections,
+                        &ControlService::ListConnections, context.deps.metrics,
+                        "Control.ListConnections") {}
+
+void ControlService::Serve() {
+  list_queues_.Serve();
+  list_connections_.Serve();
+  ServeDrain();
+}
+
+Task<absl::Status> ControlService::ListQueues(
+    UnaryCall<v1::ListQueuesRequest, v1::ListQueuesResponse>& call) {
+  // One glob and one binding narrow the search at its source; the rest is sifted here.
+  const v1::Filter& filter = call.request.filter();
+  const std::string domain = filter.domains_size() == 1 ? filter.domains(0) : "";
+  const std::string binding = filter.bindings_size() == 1 ? filter.bindings(0) : "";
+  if (const auto matcher = ToMatcher(filter); !matcher.ok()) co_return matcher.status();
+  std::function<absl::StatusOr<v1::ListQueuesResponse>()> ask =
+      [this, domain, binding, &request = call.request]() -> absl::StatusOr<v1::ListQueuesResponse> {
+    v1::ListQueuesResponse response;
+    const absl::Status status = ToPage(request, context_.deps.control.ListQueues(domain, binding),
+                                       context_.deps.clock.Now(), &response);
+    if (!status.ok()) return status;
+    return response;
+  };
+  absl::StatusOr<v1::ListQueuesResponse> response =
+      co_await RunOn<v1::ListQueuesResponse>(context_.worker, queue_, std::move(ask));
+  if (response.ok()) call.response.Swap(&*response);
+  co_return response.status();
+}
+
+Task<absl::Status> ControlService::ListConnections(
+    UnaryCall<v1::ListConnectionsRequest, v1::ListConnectionsResponse>& call) {
+  if (const auto matcher = ToMatcher(call.request.filter()); !matcher.ok()) {
+    co_return matcher.status();
+  }
+  using Response = v1::ListConnectionsResponse;
+  std::function<absl::StatusOr<Response>()> ask =
+      [this, &request = call.request]() -> absl::StatusOr<Response> {
+    Response response;
+    const absl::Status status = ToPage(request, context_.deps.control.ListConnections(),
+                                       context_.deps.clock.Now(), &response);
+    if (!status.ok()) return status;
+    return response;
+  };
+  absl::StatusOr<Response> response =
+      co_await RunOn<Response>(context_.worker, queue_, std::move(ask));
+  if (response.ok()) call.response.Swap(&*response);
+  co_return response.status();
+}
+
+Detached ControlService::ServeDrain() {
+  auto call = std::make_unique<DrainCall>(queue_);
+  if (!co_await call->Accept(service_, &AsyncService::RequestDrain)) co_return;
+  ServeDrain();
+  InFlight in_flight(drain_stats_);
+  absl::Status status = drain_check_.Check(call->request);
+  if (status.ok()) status = co_await Drain(*call);
+  in_flight.Ended(status);
+  co_await call->Finish(status);
+  co_await call->Done();
+}
+
+Task<absl::Status> ControlService::Drain(DrainCall& call) {
+  using Progress = delivery::DrainProgress;
+  const absl::StatusOr<absl::Duration> budget =
+      DrainBudget(call.request, context_.limits.drain_budget);
+  if (!budget.ok()) co_return budget.status();
+  context_.note_draining(*budget);
+  std::function<absl::StatusOr<Progress>()> begin = [this, wanted = *budget] {
+    context_.deps.control.BeginDrain(wanted);
+    return absl::StatusOr<Progress>(context_.deps.control.drain_progress());
+  };
+  Signal pause(queue_);
+  const Stopper::Listener listener(stopper_, pause);
+  call.SignalWhenDone(&pause);
+  absl::StatusOr<Progress> progress =
+      co_await RunOn<Progress>(context_.worker, queue_, std::move(begin));
+  Progress told;
+  absl::Time told_at = absl::InfinitePast();
+  absl::Status status = absl::CancelledError("the client is gone");
+  while (!call.done()) {
+    if (!progress.ok()) {
+      status = progress.status();
+      break;
+    }
+    const absl::Time now = Queue::Now();
+    if (!Same(*progress, told) || now >= told_at + kProgressInterval) {
+      v1::DrainProgress frame;
+      ToProto(*progress, now - context_.drain.began(), context_.drain.deadline() - now, &frame);
+      if (!co_await call.Write(frame)) break;
+      told = *progress;
+      told_at = now;
+    }
+    if (progress->done) {
+      status = absl::OkStatus();
+      break;
+    }
+    if (stopper_.stopping()) {
+      status = absl::UnavailableError("the service stops");
+      break;
+    }
+    co_await pause.WaitUntil(Queue::Now() + context_.limits.drain_progress);
+    std::function<absl::StatusOr<Progress>()> look = [this] {
+      return absl::StatusOr<Progress>(context_.deps.control.drain_progress());
+    };
+    progress = co_await RunOn<Progress>(context_.worker, queue_, std::move(look));
+  }
+  call.SignalWhenDone(nullptr);
+  co_return status;
+}
+
+}  // namespace postern::rpc

@@ -1,0 +1,46 @@
+// ControlService: postern.v1.Control over delivery's control.
+#pragma once
+
+#include "postern/v1/control.grpc.pb.h"
+#include "server/rpc/context.h"
+#include "server/rpc/method.h"
+
+namespace postern::rpc {
+
+class ControlService {
+ public:
+  ControlService(Queue& queue, Stopper& stopper, ServiceContext& context);
+
+  grpc::Service& service() { return service_; }
+  // Begins to accept calls. REQUIRES: the server is built, the queue not started yet.
+  void Serve();
+
+ private:
+  using C = v1::Control;
+  using AsyncService = C::WithAsyncMethod_ListQueues<
+      C::WithAsyncMethod_ListConnections<C::WithAsyncMethod_Drain<C::WithGenericMethod_Suspend<
+          C::WithGenericMethod_Resume<C::WithGenericMethod_Flush<C::WithGenericMethod_Fail<
+              C::WithGenericMethod_Reroute<C::WithGenericMethod_ShutdownConnection<
+                  C::WithGenericMethod_GetConfig<C::WithGenericMethod_ApplyConfig<
+                      C::WithGenericMethod_SetPolicySwitch<C::Service>>>>>>>>>>>>;
+  template <class Request, class Response>
+  using Method = UnaryMethod<ControlService, AsyncService, Request, Response>;
+  using DrainCall = WriterCall<v1::DrainRequest, v1::DrainProgress>;
+
+  Task<absl::Status> ListQueues(UnaryCall<v1::ListQueuesRequest, v1::ListQueuesResponse>& call);
+  Task<absl::Status> ListConnections(
+      UnaryCall<v1::ListConnectionsRequest, v1::ListConnectionsResponse>& call);
+  Detached ServeDrain();
+  Task<absl::Status> Drain(DrainCall& call);
+
+  Queue& queue_;
+  Stopper& stopper_;
+  ServiceContext& context_;
+  const ServedCheck drain_check_;
+  AsyncService service_;
+  MethodStats drain_stats_;
+  Method<v1::ListQueuesRequest, v1::ListQueuesResponse> list_queues_;
+  Method<v1::ListConnectionsRequest, v1::ListConnectionsResponse> list_connections_;
+};
+
+}  // namespace postern::rpc

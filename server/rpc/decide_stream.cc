@@ -1,0 +1,158 @@
+#include "server/rpc/decide_stream.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "server/rpc/convert_hooks.h"
+
+namespace postern::rpc {
+namespace {
+
+// How long a client that did wrong may leave its last answer unread before the call is cut.
+constexpr absl::Duration kFailureGrace = absl::Seconds(1);
+
+absl::Status Gone() { return absl::CancelledError("the client is gone"); }
+
+}  // namespace
+
+DecideStream::DecideStream(DecideCall& call, ServiceContext& context, Stopper& stopper,
+                           const Checks& checks, base::Counter& unknown_frames)
+    : call_(call),
+      context_(context),
+      stopper_(stopper),
+      checks_(checks),
+      unknown_frames_(unknown_frames),
+      wakeup_(std::make_shared<SubscriberWakeup>(call.queue())),
+      listener_(stopper, wakeup_->signal()),
+      pump_(call, StreamKind::kDecide, *wakeup_, context.limits, context.deps.bridge.epoch()),
+      writer_ended_(call.queue()),
+      reader_ended_(call.queue()) {}
+
+Task<absl::Status> DecideStream::Run() {
+  call_.SignalWhenDone(&wakeup_->signal());
+  ReadFrames();
+  absl::Status status = co_await AwaitAttach();
+  if (status.ok()) status = co_await Converse();
+  writing_ = false;
+  writer_ended_.Set();
+  call_.SignalWhenDone(nullptr);
+  // Now, not when the client has read its status: its open questions take the default.
+  session_.reset();
+  co_return status;
+}
+
+Task<absl::Status> DecideStream::AwaitAttach() {
+  const absl::Time deadline = Queue::Now() + context_.limits.attach;
+  while (session_ == nullptr) {
+    if (!failure_.ok()) co_return failure_;
+    if (call_.done()) co_return Gone();
+    if (stopper_.stopping()) co_return absl::UnavailableError("the service stops");
+    if (detached_) co_return absl::InvalidArgumentError("attach: the stream ended without it");
+    if (!co_await wakeup_->signal().WaitUntil(deadline) && session_ == nullptr) {
+      co_return absl::InvalidArgumentError(absl::StrCat(
+          "attach: not received within ", absl::FormatDuration(context_.limits.attach)));
+    }
+  }
+  const grpc::ByteBuffer attached = EncodeAttached(session_->attached());
+  const bool written = co_await pump_.Write(attached, true);
+  if (!written) co_return Gone();
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> DecideStream::Converse() {
+  for (;;) {
+    if (call_.done()) co_return Gone();
+    if (!failure_.ok()) co_return failure_;
+    if (detached_ || stopper_.stopping()) {
+      const absl::Status end =
+          detached_ ? absl::OkStatus() : absl::UnavailableError("the service stops");
+      bool written = co_await pump_.Flush(*session_);  // Draining among the rest
+      session_->Detach("the service stops");
+      if (written) written = co_await pump_.Flush(*session_);  // what came of open questions
+      if (!written) co_return Gone();
+      co_return end;
+    }
+    const bool going_on = co_await pump_.Next(*session_);
+    if (!going_on) co_return Gone();
+  }
+}
+
+Detached DecideStream::ReadFrames() {
+  grpc::ByteBuffer buffer;
+  while (failure_.ok() && co_await call_.Read(&buffer)) {
+    if (!writing_) continue;  // nothing that comes now is answered
+    failure_ = OnBuffer(buffer);
+    buffer.Clear();
+    if (!failure_.ok() || session_ != nullptr) wakeup_->signal().Set();
+  }
+  if (failure_.ok() && !call_.done() && writing_) {
+    detached_ = true;
+    if (session_ != nullptr) session_->Detach("half-closed");
+  }
+  if (writing_) wakeup_->signal().Set();
+  if (!failure_.ok() && writing_) {
+    // The writer may be stuck in a write that the client does not read.
+    if (!co_await writer_ended_.WaitUntil(Queue::Now() + kFailureGrace)) call_.context.TryCancel();
+  }
+  reader_ended_.Set();
+}
+
+absl::Status DecideStream::OnBuffer(grpc::ByteBuffer& buffer) {
+  const std::size_t limit = context_.limits.decide_frame_bytes;
+  if (buffer.Length() > limit) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("a frame of ", buffer.Length(), " bytes, the limit is ", limit));
+  }
+  v1::DecideRequest frame;
+  if (!Parse(buffer, &frame)) return absl::InternalError("a frame that does not parse");
+  return OnFrame(frame);
+}
+
+absl::Status DecideStream::OnFrame(v1::DecideRequest& frame) {
+  if (frame.has_attach()) return OnAttach(frame);
+  if (session_ == nullptr) return absl::InvalidArgumentError("attach: must be the first frame");
+  if (detached_) return absl::OkStatus();
+  switch (frame.frame_case()) {
+    case v1::DecideRequest::kVerdicts:
+      return OnVerdicts(*frame.mutable_verdicts());
+    case v1::DecideRequest::kAcknowledge:
+      return session_->Acknowledge(frame.acknowledge().position());
+    case v1::DecideRequest::kDetach: {
+      const std::string& reason = frame.detach().reason();
+      session_->Detach(absl::string_view(reason.data(), reason.size()));
+      detached_ = true;
+      return absl::OkStatus();
+    }
+    case v1::DecideRequest::kAttach:
+    case v1::DecideRequest::FRAME_NOT_SET:
+      break;
+  }
+  unknown_frames_.Add();
+  return absl::OkStatus();
+}
+
+absl::Status DecideStream::OnAttach(const v1::DecideRequest& frame) {
+  if (session_ != nullptr || detached_) return absl::InvalidArgumentError("attach: came twice");
+  if (absl::Status status = checks_.attach.Check(frame); !status.ok()) return status;
+  absl::StatusOr<bridge::AttachRequest> request = ToAttach(frame.attach(), call_.context.peer());
+  if (!request.ok()) return request.status();
+  absl::StatusOr<std::unique_ptr<bridge::DecideSession>> session =
+      context_.deps.bridge.Attach(*std::move(request), wakeup_);
+  if (!session.ok()) return session.status();
+  session_ = *std::move(session);
+  return absl::OkStatus();
+}
+
+absl::Status DecideStream::OnVerdicts(v1::Verdicts& verdicts) {
+  std::vector<bridge::Verdict> values;
+  values.reserve(static_cast<std::size_t>(verdicts.verdicts_size()));
+  for (v1::Verdict& verdict : *verdicts.mutable_verdicts()) {
+    const absl::Status served = checks_.verdict.Check(verdict);
+    values.push_back(ToVerdict(verdict));
+    if (!served.ok()) values.back().denied = std::string(served.message());
+  }
+  return session_->Verdicts(std::move(values));
+}
+
+}  // namespace postern::rpc

@@ -1,0 +1,49 @@
+// DeliveryService: postern.v1.Delivery over the intake and the message source.
+#pragma once
+
+#include <memory>
+
+#include "postern/v1/delivery.grpc.pb.h"
+#include "server/rpc/context.h"
+#include "server/rpc/method.h"
+#include "server/rpc/submit_stream.h"
+
+namespace postern::rpc {
+
+class DeliveryService {
+ public:
+  DeliveryService(Queue& queue, Stopper& stopper, ServiceContext& context);
+
+  grpc::Service& service() { return service_; }
+  // Begins to accept calls. REQUIRES: the server is built, the queue not started yet.
+  void Serve();
+
+ private:
+  // Served methods on our queue; the others go to UnservedMethods.
+  using AsyncService = v1::Delivery::WithAsyncMethod_Submit<
+      v1::Delivery::WithAsyncMethod_SubmitStream<v1::Delivery::WithAsyncMethod_GetMessage<
+          v1::Delivery::WithAsyncMethod_ListMessages<v1::Delivery::WithGenericMethod_CancelMessage<
+              v1::Delivery::WithGenericMethod_ResolveMessage<
+                  v1::Delivery::WithGenericMethod_Outcomes<v1::Delivery::Service>>>>>>>;
+  template <class Request, class Response>
+  using Method = UnaryMethod<DeliveryService, AsyncService, Request, Response>;
+
+  Task<absl::Status> Submit(UnaryCall<v1::SubmitRequest, v1::SubmitReceipt>& call);
+  Task<absl::Status> GetMessage(UnaryCall<v1::GetMessageRequest, v1::Message>& call);
+  Task<absl::Status> ListMessages(
+      UnaryCall<v1::ListMessagesRequest, v1::ListMessagesResponse>& call);
+  Detached ServeSubmitStream();
+
+  Queue& queue_;
+  Stopper& stopper_;
+  ServiceContext& context_;
+  const std::shared_ptr<ByteBudget> budget_;  // outlives the service in the intake's callbacks
+  const ServedCheck served_submission_;
+  AsyncService service_;
+  MethodStats stream_stats_;
+  Method<v1::SubmitRequest, v1::SubmitReceipt> submit_;
+  Method<v1::GetMessageRequest, v1::Message> get_message_;
+  Method<v1::ListMessagesRequest, v1::ListMessagesResponse> list_messages_;
+};
+
+}  // namespace postern::rpc

@@ -1,0 +1,111 @@
+#include "server/rpc/hooks_service.h"
+
+#include <memory>
+#include <utility>
+
+#include "server/rpc/convert.h"
+#include "server/rpc/convert_hooks.h"
+#include "server/rpc/frame_pump.h"
+
+namespace postern::rpc {
+namespace {
+
+void FillProvider(const ChainProvider& provider, v1::Provider* out) {
+  out->set_name(provider.name);
+  out->set_kind(provider.bridge ? v1::PROVIDER_KIND_BRIDGE : v1::PROVIDER_KIND_NATIVE);
+  out->set_calls(provider.calls);
+  *out->mutable_total_time() = ToProto(provider.total);
+  *out->mutable_slowest() = ToProto(provider.slowest);
+  out->set_non_zero(provider.non_zero);
+}
+
+}  // namespace
+
+HooksService::HooksService(Queue& queue, Stopper& stopper, ServiceContext& context)
+    : queue_(queue),
+      stopper_(stopper),
+      context_(context),
+      watch_check_(v1::WatchRequest::descriptor()),
+      watch_stats_(context.deps.metrics, "Hooks.Watch"),
+      decide_stats_(context.deps.metrics, "Hooks.Decide"),
+      unknown_frames_(context.deps.metrics.AddCounter(
+          "postern_rpc_unknown_frames_total", "Frames of Decide that this release does not know.")),
+      list_providers_(*this, queue, service_, &AsyncService::RequestListProviders,
+                      &HooksService::ListProviders, context.deps.metrics, "Hooks.ListProviders") {}
+
+void HooksService::Serve() {
+  list_providers_.Serve();
+  ServeWatch();
+  ServeDecide();
+}
+
+Task<absl::Status> HooksService::ListProviders(
+    UnaryCall<v1::ListProvidersRequest, v1::ListProvidersResponse>& call) {
+  if (context_.deps.chains) {
+    v1::Chain* chain = nullptr;
+    for (const ChainProvider& provider : context_.deps.chains()) {
+      if (chain == nullptr || chain->hook() != provider.hook) {
+        chain = call.response.add_chains();
+        chain->set_hook(provider.hook);
+      }
+      if (!provider.name.empty()) FillProvider(provider, chain->add_providers());
+    }
+  }
+  for (const bridge::ProviderStatus& provider : context_.deps.bridge.ListProviders()) {
+    ToProto(provider, call.response.add_remote());
+  }
+  co_return absl::OkStatus();
+}
+
+Detached HooksService::ServeWatch() {
+  auto call = std::make_unique<WatchCall>(queue_);
+  if (!co_await call->Accept(service_, &AsyncService::RequestWatch)) co_return;
+  ServeWatch();
+  InFlight in_flight(watch_stats_);
+  const absl::Status status = co_await Watch(*call);
+  in_flight.Ended(status);
+  co_await call->Finish(status);
+  co_await call->Done();
+}
+
+Task<absl::Status> HooksService::Watch(WatchCall& call) {
+  v1::WatchRequest request;
+  if (!Parse(call.request, &request)) co_return absl::InternalError("the request does not parse");
+  if (absl::Status status = watch_check_.Check(request); !status.ok()) co_return status;
+  absl::StatusOr<bridge::WatchRequest> wanted = ToWatch(request);
+  if (!wanted.ok()) co_return wanted.status();
+  const auto wakeup = std::make_shared<SubscriberWakeup>(queue_);
+  absl::StatusOr<std::unique_ptr<bridge::Subscription>> subscription =
+      context_.deps.bridge.Watch(*std::move(wanted), wakeup);
+  if (!subscription.ok()) co_return subscription.status();
+
+  const Stopper::Listener listener(stopper_, wakeup->signal());
+  call.SignalWhenDone(&wakeup->signal());
+  FramePump<WatchCall> pump(call, StreamKind::kWatch, *wakeup, context_.limits,
+                            context_.deps.bridge.epoch());
+  absl::Status status = absl::CancelledError("the client is gone");
+  while (!call.done()) {
+    if (stopper_.stopping()) {
+      if (co_await pump.Flush(**subscription)) status = absl::UnavailableError("the service stops");
+      break;
+    }
+    if (!co_await pump.Next(**subscription)) break;
+  }
+  call.SignalWhenDone(nullptr);
+  co_return status;
+}
+
+Detached HooksService::ServeDecide() {
+  auto call = std::make_unique<DecideCall>(queue_);
+  if (!co_await call->Accept(service_, &AsyncService::RequestDecide)) co_return;
+  ServeDecide();
+  InFlight in_flight(decide_stats_);
+  DecideStream stream(*call, context_, stopper_, decide_checks_, unknown_frames_);
+  const absl::Status status = co_await stream.Run();
+  in_flight.Ended(status);
+  co_await call->Finish(status);
+  co_await stream.Joined();
+  co_await call->Done();
+}
+
+}  // namespace postern::rpc

@@ -1,0 +1,44 @@
+// HooksService: postern.v1.Hooks over the bridge.
+#pragma once
+
+#include "postern/v1/hooks.grpc.pb.h"
+#include "server/rpc/context.h"
+#include "server/rpc/decide_stream.h"
+#include "server/rpc/method.h"
+
+namespace postern::rpc {
+
+class HooksService {
+ public:
+  HooksService(Queue& queue, Stopper& stopper, ServiceContext& context);
+
+  grpc::Service& service() { return service_; }
+  // Begins to accept calls. REQUIRES: the server is built, the queue not started yet.
+  void Serve();
+
+ private:
+  using AsyncService = v1::Hooks::WithRawMethod_Watch<
+      v1::Hooks::WithRawMethod_Decide<v1::Hooks::WithAsyncMethod_ListProviders<
+          v1::Hooks::WithGenericMethod_PostVerdicts<v1::Hooks::Service>>>>;
+  using WatchCall = WriterCall<grpc::ByteBuffer, grpc::ByteBuffer>;
+
+  Task<absl::Status> ListProviders(
+      UnaryCall<v1::ListProvidersRequest, v1::ListProvidersResponse>& call);
+  Detached ServeWatch();
+  Detached ServeDecide();
+  Task<absl::Status> Watch(WatchCall& call);
+
+  Queue& queue_;
+  Stopper& stopper_;
+  ServiceContext& context_;
+  const DecideStream::Checks decide_checks_;
+  const ServedCheck watch_check_;
+  AsyncService service_;
+  MethodStats watch_stats_;
+  MethodStats decide_stats_;
+  base::Counter& unknown_frames_;
+  UnaryMethod<HooksService, AsyncService, v1::ListProvidersRequest, v1::ListProvidersResponse>
+      list_providers_;
+};
+
+}  // namespace postern::rpc

@@ -1,0 +1,64 @@
+// UnaryMethod: accepts the calls of one unary method and hands each to a handler of the service.
+//
+//   UnaryMethod<DeliveryService, AsyncService, v1::SubmitRequest, v1::SubmitReceipt> submit_{
+//       *this, queue, service_, &AsyncService::RequestSubmit, &DeliveryService::Submit, metrics,
+//       "Delivery.Submit"};
+//   submit_.Serve();
+//
+// What is not served is refused before the handler sees it. Thread: the queue's.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "server/rpc/call.h"
+#include "server/rpc/coro.h"
+#include "server/rpc/stats.h"
+#include "server/rpc/unserved.h"
+
+namespace postern::rpc {
+
+template <class Impl, class Service, class Request, class Response>
+class UnaryMethod {
+ public:
+  using CallType = UnaryCall<Request, Response>;
+  using Accept = void (Service::*)(grpc::ServerContext*, Request*, typename CallType::Responder*,
+                                   grpc::CompletionQueue*, grpc::ServerCompletionQueue*, void*);
+  // Fills call.response, or says why not.
+  using Handler = Task<absl::Status> (Impl::*)(CallType& call);
+
+  UnaryMethod(Impl& impl, Queue& queue, Service& service, Accept accept, Handler handler,
+              base::Registry& metrics, std::string name)
+      : impl_(impl),
+        queue_(queue),
+        service_(service),
+        accept_(accept),
+        handler_(handler),
+        stats_(metrics, std::move(name)),
+        served_(Request::descriptor()) {}
+
+  // Waits for one call, and as soon as it is there for the next one too, until the server ends.
+  Detached Serve() {
+    auto call = std::make_unique<CallType>(queue_);
+    if (!co_await call->Accept(service_, accept_)) co_return;
+    Serve();
+    InFlight in_flight(stats_);
+    absl::Status status = served_.Check(call->request);
+    if (status.ok()) status = co_await (impl_.*handler_)(*call);
+    in_flight.Ended(status);
+    co_await call->Finish(status);
+    co_await call->Done();
+  }
+
+ private:
+  Impl& impl_;
+  Queue& queue_;
+  Service& service_;
+  const Accept accept_;
+  const Handler handler_;
+  MethodStats stats_;
+  const ServedCheck served_;
+};
+
+}  // namespace postern::rpc

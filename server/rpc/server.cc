@@ -1,0 +1,139 @@
+#include "server/rpc/server.h"
+
+#include <grpcpp/server_builder.h>
+
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/log.h"
+#include "server/rpc/control_service.h"
+#include "server/rpc/delivery_service.h"
+#include "server/rpc/health_service.h"
+#include "server/rpc/hooks_service.h"
+#include "server/rpc/listener.h"
+#include "server/rpc/unserved_methods.h"
+
+namespace postern::rpc {
+namespace {
+
+// Content, envelope and framing of one submission; over that gRPC itself refuses the frame.
+constexpr int kMaxReceiveBytes = 64 << 20;
+
+}  // namespace
+
+// One queue with its thread and what ends its streams.
+struct Lane {
+  explicit Lane(std::unique_ptr<grpc::ServerCompletionQueue> cq) : queue(std::move(cq)) {}
+  Queue queue;
+  Stopper stopper;
+};
+
+struct RpcServer::Parts {
+  Parts(grpc::ServerBuilder& builder, const Dependencies& deps, const Limits& limits,
+        std::function<void(absl::Duration)> note_draining)
+      : hooks_lane(builder.AddCompletionQueue()),
+        main_lane(builder.AddCompletionQueue()),
+        context{deps, limits, worker, std::move(note_draining), drain},
+        delivery(main_lane.queue, main_lane.stopper, context),
+        control(main_lane.queue, main_lane.stopper, context),
+        health(main_lane.queue, main_lane.stopper, deps.metrics),
+        unserved(main_lane.queue, deps.metrics),
+        hooks(hooks_lane.queue, hooks_lane.stopper, context) {
+    builder.RegisterService(&delivery.service());
+    builder.RegisterService(&control.service());
+    builder.RegisterService(&health.service());
+    builder.RegisterService(&hooks.service());
+    builder.RegisterAsyncGenericService(&unserved.service());
+  }
+
+  void Serve() {
+    delivery.Serve();
+    control.Serve();
+    health.Serve();
+    hooks.Serve();
+    unserved.Serve();
+    hooks_lane.queue.Start();
+    main_lane.queue.Start();
+  }
+
+  // The server must go before its queues; services before the server is legal, but not before
+  // their calls have ended: see Shutdown().
+  Worker worker;
+  DrainState drain;
+  Lane hooks_lane;
+  Lane main_lane;
+  ServiceContext context;
+  DeliveryService delivery;
+  ControlService control;
+  HealthService health;
+  UnservedMethods unserved;
+  HooksService hooks;
+  std::unique_ptr<grpc::Server> server;
+  bool stopped = false;
+};
+
+RpcServer::RpcServer(ServerOptions options, Dependencies deps)
+    : options_(std::move(options)), deps_(std::move(deps)) {}
+
+absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ServerOptions options,
+                                                            Dependencies deps) {
+  for (const Listener& listener : options.listeners) {
+    if (absl::Status status = CheckListener(listener.address, listener.insecure); !status.ok()) {
+      return status;
+    }
+  }
+  if (options.listeners.empty()) return absl::InvalidArgumentError("no gRPC listener");
+  std::unique_ptr<RpcServer> self(new RpcServer(std::move(options), std::move(deps)));
+  grpc::ServerBuilder builder;
+  std::vector<int> ports(self->options_.listeners.size(), 0);
+  for (std::size_t i = 0; i < ports.size(); ++i) {
+    const std::string& address = self->options_.listeners[i].address;
+    builder.AddListeningPort(address, grpc::InsecureServerCredentials(),
+                             absl::StartsWith(address, "unix:") ? nullptr : &ports[i]);
+  }
+  builder.SetMaxReceiveMessageSize(kMaxReceiveBytes);
+  // Two servers on one port would share its calls at random.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  self->parts_ = std::make_unique<Parts>(
+      builder, self->deps_, self->options_.limits,
+      [server = self.get()](absl::Duration budget) { server->NoteDraining(budget); });
+  self->parts_->server = builder.BuildAndStart();
+  if (self->parts_->server == nullptr) {
+    std::string addresses;
+    for (const Listener& listener : self->options_.listeners) {
+      absl::StrAppend(&addresses, addresses.empty() ? "" : ", ", listener.address);
+    }
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", addresses));
+  }
+  self->ports_ = std::move(ports);
+  self->parts_->Serve();
+  return self;
+}
+
+RpcServer::~RpcServer() { Shutdown(absl::ZeroDuration()); }
+
+void RpcServer::NoteDraining(absl::Duration budget) {
+  const absl::Time now = Queue::Now();
+  const absl::Time deadline = parts_->drain.Begin(now, budget);
+  deps_.bridge.Drain(deps_.clock.Steady() + (deadline - now));
+  parts_->main_lane.queue.inbox()->Post([this] { parts_->health.Drain(); });
+}
+
+void RpcServer::Shutdown(absl::Duration budget) {
+  if (parts_ == nullptr || parts_->server == nullptr || parts_->stopped) return;
+  parts_->stopped = true;
+  NoteDraining(budget);
+  for (Lane* lane : {&parts_->hooks_lane, &parts_->main_lane}) {
+    lane->queue.inbox()->Post([lane] { lane->stopper.Stop(); });
+  }
+  // Ends when every call is finished: at the deadline gRPC cancels what is left, upon which each
+  // of our coroutines finishes its call.
+  parts_->server->Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(budget));
+  parts_->hooks_lane.queue.Stop();
+  parts_->main_lane.queue.Stop();
+  parts_->server.reset();
+}
+
+}  // namespace postern::rpc
