@@ -51,13 +51,13 @@
 /* What crosses the border between server and module; everything else may be hidden. */
 #define EC_HOOK_API __attribute__((visibility("default")))
 
-#define EC_HOOK_PROTOTYPES(scope, type, name, types, args)                                    \
-  EC_C_TYPEDEF type ec_hook_##scope##_##name##_func_t types;                                  \
-  EC_C_LINKAGE EC_HOOK_API int has_##scope##_##name##_hook(void);                             \
-  EC_C_LINKAGE EC_HOOK_API void register_##scope##_##name##_hook_first(                       \
-      ec_hook_##scope##_##name##_func_t hook, void *closure);                                 \
-  EC_C_LINKAGE EC_HOOK_API void register_##scope##_##name##_hook_last(                        \
-      ec_hook_##scope##_##name##_func_t hook, void *closure);                                 \
+#define EC_HOOK_PROTOTYPES(scope, type, name, types, args)              \
+  EC_C_TYPEDEF type ec_hook_##scope##_##name##_func_t types;            \
+  EC_C_LINKAGE EC_HOOK_API int has_##scope##_##name##_hook(void);       \
+  EC_C_LINKAGE EC_HOOK_API void register_##scope##_##name##_hook_first( \
+      ec_hook_##scope##_##name##_func_t hook, void *closure);           \
+  EC_C_LINKAGE EC_HOOK_API void register_##scope##_##name##_hook_last(  \
+      ec_hook_##scope##_##name##_func_t hook, void *closure);           \
   EC_C_LINKAGE EC_HOOK_API type call_##scope##_##name##_hook args;
 
 /* In C++ a function type carries its language linkage, too. */

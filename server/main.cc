@@ -75,23 +75,23 @@ void AddProcessMetrics(base::Registry& registry, const config::OptionsResolver& 
 }
 
 int Run(const config::LoadedConfig& loaded, const sigset_t& signals) {
-  const v1::Config& config = loaded.config();
+  const v1::Config& config = loaded.config;
   base::SystemClock clock;
   base::Registry registry;
   mail::BindingTable bindings;
   for (const v1::BindingConfig& binding : config.bindings()) bindings.SlotOf(binding.name());
-  config::OptionsResolver options(loaded);
+  config::OptionsResolver options(config);
   AddProcessMetrics(registry, options);
 
   auto spool = spool::RocksSpool::Open(MakeSpoolOptions(config.server(), &registry));
   if (!spool.ok()) {
     return Fail(absl::UnavailableError(
-        absl::StrCat(loaded.file(), ": server.spool_directory: ", spool.status().message())));
+        absl::StrCat(loaded.source, ": server.spool_directory: ", spool.status().message())));
   }
 
   // Native modules and the bridge register; then the chains are frozen.
   bridge::Bridge bridge(MakePolicyOptions(config.policy()), clock, registry, rpc::EncodeEvent);
-  absl::Status hooked = hooks::LoadModules(MakeModuleSpecs(config, loaded.file()));
+  absl::Status hooked = hooks::LoadModules(MakeModuleSpecs(config, loaded.source));
   if (hooked.ok()) hooked = bridge.RegisterProviders();
   hooks::FreezeHooks();
   if (hooked.ok()) hooked = hooks::RunExtInit();
@@ -115,7 +115,7 @@ int Run(const config::LoadedConfig& loaded, const sigset_t& signals) {
   });
   if (!dns_status.ok()) {
     return Fail(absl::InvalidArgumentError(
-        absl::StrCat(loaded.file(), ": dns_servers: ", dns_status.message())));
+        absl::StrCat(loaded.source, ": dns_servers: ", dns_status.message())));
   }
   bridge.SetSessionControl(&dispatcher);
   if (absl::Status status = dispatcher.Recover(); !status.ok()) return Fail(status);
@@ -190,7 +190,7 @@ int Main(int argc, char** argv) {
     return 0;
   }
   RaiseDescriptorLimit();
-  SetLogLevel(loaded->config().server().log_level());
+  SetLogLevel(loaded->config.server().log_level());
   return Run(*loaded, signals);
 }
 

@@ -8,7 +8,11 @@ target_compile_options(postern_flags INTERFACE
   $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes -Wstrict-prototypes -Wcast-qual -Wundef -Wvla>)
 target_include_directories(postern_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(postern_flags INTERFACE
-  ASIO_STANDALONE ASIO_NO_DEPRECATED SPDLOG_COMPILED_LIB SPDLOG_FMT_EXTERNAL)
+  ASIO_STANDALONE ASIO_NO_DEPRECATED
+  # Asio 1.22 finds this out by itself only where a standard header came before it: units that
+  # disagree allocate in one way and free in the other.
+  ASIO_HAS_STD_ALIGNED_ALLOC=1
+  SPDLOG_COMPILED_LIB SPDLOG_FMT_EXTERNAL)
 
 if(POSTERN_SANITIZE STREQUAL "address")
   # Full debug info triples the compile time; these sub-checks of UBSan nearly double it.

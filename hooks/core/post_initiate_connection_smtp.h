@@ -68,7 +68,7 @@
 EC_DECLARE_VOID_HOOK(core, post_initiate_connection_smtp,
                      (void *closure, domain_record *dr, int binding_slot, struct timeval *now,
                       int conn_fd),
-                     (domain_record *dr, int binding_slot, struct timeval *now, int conn_fd),
+                     (domain_record * dr, int binding_slot, struct timeval *now, int conn_fd),
                      (EC_HOOK_CLOSURE, dr, binding_slot, now, conn_fd))
 
 #endif /* HOOKS_CORE_POST_INITIATE_CONNECTION_SMTP_H_ */

@@ -59,7 +59,7 @@
 #include "hooks/types.h"
 
 EC_DECLARE_HOOK(core, int, smtp_should_session_shutdown, (void *closure, delivery_construct *dc),
-                (delivery_construct *dc), (EC_HOOK_CLOSURE, dc),
+                (delivery_construct * dc), (EC_HOOK_CLOSURE, dc),
                 if (EC_HOOK_RETVAL != 0) EC_HOOK_RETURN(EC_HOOK_RETVAL))
 
 #endif /* HOOKS_CORE_SMTP_SHOULD_SESSION_SHUTDOWN_H_ */

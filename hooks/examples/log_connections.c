@@ -21,19 +21,32 @@ static FILE *out;
 
 static const char *outcome(int conn_fd) {
   switch (conn_fd) {
-    case CONN_ERR_MX_LOOKUP_FAILED: return "MX lookup failed";
-    case CONN_ERR_MX_LOOKUP_PENDING: return "MX lookup pending";
-    case CONN_ERR_SMTP_NULL_MX: return "null MX";
-    case CONN_ERR_NO_MXS_REACHABLE: return "no MX reachable";
-    case CONN_ERR_PROHIBITED_IP: return "prohibited address";
-    case CONN_ERR_HOST_MAX_REACHED: return "host limit reached";
-    case CONN_ERR_SOCKET: return "socket failed";
-    case CONN_ERR_IOCTL: return "socket option failed";
-    case CONN_ERR_BIND: return "bind failed";
-    case CONN_ERR_CONNECT: return "connect failed";
-    case CONN_ERR_CONNECT_NETWORK: return "unreachable";
-    case CONN_ERR_CONNECT_TIMEOUT: return "connect timed out";
-    default: return conn_fd >= 0 ? "connected" : "unknown error";
+    case CONN_ERR_MX_LOOKUP_FAILED:
+      return "MX lookup failed";
+    case CONN_ERR_MX_LOOKUP_PENDING:
+      return "MX lookup pending";
+    case CONN_ERR_SMTP_NULL_MX:
+      return "null MX";
+    case CONN_ERR_NO_MXS_REACHABLE:
+      return "no MX reachable";
+    case CONN_ERR_PROHIBITED_IP:
+      return "prohibited address";
+    case CONN_ERR_HOST_MAX_REACHED:
+      return "host limit reached";
+    case CONN_ERR_SOCKET:
+      return "socket failed";
+    case CONN_ERR_IOCTL:
+      return "socket option failed";
+    case CONN_ERR_BIND:
+      return "bind failed";
+    case CONN_ERR_CONNECT:
+      return "connect failed";
+    case CONN_ERR_CONNECT_NETWORK:
+      return "unreachable";
+    case CONN_ERR_CONNECT_TIMEOUT:
+      return "connect timed out";
+    default:
+      return conn_fd >= 0 ? "connected" : "unknown error";
   }
 }
 

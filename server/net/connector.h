@@ -31,7 +31,7 @@ absl::string_view Name(ConnectFailure failure);
 struct ConnectResult {
   std::unique_ptr<Stream> stream;  // null on failure
   ConnectFailure failure = ConnectFailure::kNone;
-  std::string detail;           // on failure: the error in words
+  std::string detail;  // on failure: the error in words
 };
 
 // Dials `remote` on the executor of the calling coroutine, from `source` (any port) if there is

@@ -31,8 +31,8 @@ class Stream {
   // it is done. `bytes` is what the kernel took, also when there is an error.
   virtual asio::awaitable<IoResult> WriteAll(absl::string_view first, absl::string_view second) = 0;
 
-  // Calls `ready` once when a read would not wait: bytes, the end of the stream or an error. One at a
-  // time, and no read meanwhile. After CancelNotify() it is not called any more.
+  // Calls `ready` once when a read would not wait: bytes, the end of the stream or an error. One at
+  // a time, and no read meanwhile. After CancelNotify() it is not called any more.
   virtual void NotifyReadable(std::function<void()> ready) = 0;
   virtual void CancelNotify() = 0;
 

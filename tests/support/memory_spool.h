@@ -1,5 +1,6 @@
 // MemorySpool: the spool seam in memory, for tests of those who use it. What it is told to do
-// happens at once, callbacks included, on the caller's thread, unless it is told to hold or to fail.
+// happens at once, callbacks included, on the caller's thread, unless it is told to hold or to
+// fail.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +45,8 @@ class MemorySpool final : public spool::Spool {
     base::MutexLock lock(mu_);
     held_.clear();
     waiters_.clear();
-    for (auto& [key, stored] : rows_) stored.doubt = stored.doubt || std::exchange(stored.mark, false);
+    for (auto& [key, stored] : rows_)
+      stored.doubt = stored.doubt || std::exchange(stored.mark, false);
   }
   std::size_t row_count() const {
     base::MutexLock lock(mu_);
