@@ -158,7 +158,8 @@ absl::StatusOr<std::unique_ptr<DecideSession>> Bridge::Attach(
     stream->SetSnapshot(
         {*head, parts.connections.List(stream->spec().matcher, parts.clock.Steady())});
   }
-  base::Log().info("bridge: {} attached as {}", request.identity, attached.provider_id);
+  base::Log().info("bridge: {} attached by {}", attached.provider_id,
+                   request.identity.empty() ? "an unnamed client" : request.identity);
   return std::unique_ptr<DecideSession>(
       new AttachedSession(parts.fanout, parts.desk, std::move(stream), std::move(attached)));
 }

@@ -193,10 +193,13 @@ struct Client {
 class BridgeTest : public testing::Test {
  protected:
   void Start(PolicyOptions options = {}) {
-    bridge = std::make_unique<Bridge>(std::move(options), clock, registry, [this](const auto& data) {
-      encoded.fetch_add(1);
-      return std::string(Name(data.kind()));
-    });
+    bridge.reset();
+    registry = std::make_unique<base::Registry>();
+    bridge =
+        std::make_unique<Bridge>(std::move(options), clock, *registry, [this](const auto& data) {
+          encoded.fetch_add(1);
+          return std::string(Name(data.kind()));
+        });
     bridge->SetSessionControl(&control);
   }
   void SetUp() override { Start(); }
@@ -237,7 +240,7 @@ class BridgeTest : public testing::Test {
   }
 
   SimulatedClock clock;
-  base::Registry registry;
+  std::unique_ptr<base::Registry> registry;
   FakeControl control;
   std::atomic<int> encoded{0};
   std::unique_ptr<Bridge> bridge;
