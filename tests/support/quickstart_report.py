@@ -54,7 +54,8 @@ def main():
             domain = event["connection"]["domain"]
             sessions[domain] += 1
             ended[domain] += (closed["cause"] == "CLOSE_CAUSE_REMOTE_POLICY"
-                              and closed["provider"] == args.provider)
+                              and args.provider in (closed["provider"],
+                                                    closed["reason"].split(":")[0]))
 
     delivered = sum(state["DELIVERED"] for state in states.values())
     trouble = ""
