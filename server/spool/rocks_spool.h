@@ -1,0 +1,87 @@
+// RocksSpool: the spool on disk. FORMAT.md says what it writes, spool.h what it promises.
+//
+//   auto spool = spool::RocksSpool::Open({.directory = "/var/spool/postern", .registry =
+//   &registry});
+//
+// Encoding happens on the caller's thread, writing on one thread (writer.h), reading on the
+// caller's.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/base/metrics.h"
+#include "server/spool/spool.h"
+
+namespace postern::spool {
+
+class Database;
+class DatabaseHolder;
+class SetAside;
+class WriteQueue;
+class Writer;
+struct SpoolMetrics;
+struct WriteOp;
+
+class RocksSpool final : public Spool {
+ public:
+  struct Options {
+    std::string directory;
+    // With less than this free on the file system, Store is refused while all else goes on: room to
+    // record outcomes and to clean up. 0: no reserve.
+    std::uint64_t min_free_bytes = std::uint64_t{64} << 20;
+    base::Registry* registry = nullptr;  // must outlive the spool; null: metrics are not shown
+    absl::Duration retry_interval = absl::Milliseconds(250);  // between attempts to recover
+  };
+  struct WriteCounts {
+    std::uint64_t batches;
+    std::uint64_t syncs;
+  };
+
+  // Opens or creates. Errors name the directory and the cause. FAILED_PRECONDITION: another process
+  // uses it; PERMISSION_DENIED; UNAVAILABLE: I/O error, no space; DATA_LOSS: damaged beyond the
+  // log.
+  static absl::StatusOr<std::unique_ptr<RocksSpool>> Open(Options options);
+  // Writes what waits and can be written, then closes. No call may be made any more, and callbacks
+  // may come until it returns; those of WhenWritten that are not due are dropped.
+  ~RocksSpool() override;
+
+  void Store(std::string content, const std::vector<mail::Row>& rows, Done done) override;
+  void Update(const mail::Row& row) override;
+  Ticket MarkAttempt(const mail::Row& row) override;
+  bool IsWritten(Ticket ticket) const override;
+  void WhenWritten(Ticket ticket, std::function<void()> done) override;
+  void Remove(const base::Id& message_id, int row_count) override;
+
+  // All three: UNAVAILABLE while the database is being reopened or on an I/O error.
+  absl::StatusOr<std::string> ReadContent(const base::Id& message_id) const override;
+  absl::StatusOr<std::vector<mail::Row>> ReadRows(const base::Id& message_id) const override;
+  absl::Status ForEachRow(const base::Id& after,
+                          const std::function<bool(mail::Row)>& each) const override;
+  bool healthy() const override;
+
+  // Writes and syncs since the registry's beginning. Thread: any.
+  WriteCounts counts() const;
+
+ private:
+  explicit RocksSpool(const Options& options);
+  // Calls `each` for the rows from `start` on, below `end` (empty: all).
+  absl::Status Scan(absl::string_view start, absl::string_view end,
+                    const std::function<bool(mail::Row)>& each) const;
+
+  const std::uint64_t epoch_;  // of this process, in its attempt marks
+  std::unique_ptr<base::Registry> own_registry_;
+  std::unique_ptr<SpoolMetrics> metrics_;
+  std::unique_ptr<SetAside> set_aside_;
+  std::unique_ptr<DatabaseHolder> holder_;
+  std::unique_ptr<WriteQueue> queue_;
+  std::unique_ptr<Writer> writer_;  // last: its thread uses the others
+};
+
+}  // namespace postern::spool

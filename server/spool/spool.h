@@ -1,0 +1,70 @@
+// Spool: where mail is kept on disk. The seam between delivery and the store.
+//
+// Every write goes through one queue, in order, to one writer: all that wait are written as one
+// batch, synced once if any of them asked for it. Calls never block on the disk, except Read* and
+// ForEachRow, which read.
+//
+// Thread: any. Callbacks run on the writer's thread and must only hand over.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/mail/row.h"
+
+namespace postern::spool {
+
+// Numbers the writes of this process, from 1.
+using Ticket = std::uint64_t;
+
+class Spool {
+ public:
+  using Done = std::function<void(absl::Status)>;
+
+  virtual ~Spool() = default;
+
+  // Stores a message's content and rows, all or nothing; `done(OK)` means synced to disk.
+  // RESOURCE_EXHAUSTED: no room (nothing stored). UNAVAILABLE: the spool cannot write now.
+  // REQUIRES: rows are those of one message, in order of index, and not empty.
+  virtual void Store(std::string content, const std::vector<mail::Row>& rows, Done done) = 0;
+
+  // Records a row's present state; synced with its batch. A record that cannot be written stays in
+  // the queue and is tried again until it can: see healthy().
+  virtual void Update(const mail::Row& row) = 0;
+
+  // Marks that the row's transaction is about to pass the final dot. Not synced by itself: it rides
+  // in the next batch. The mark is undone by the row's next Update or by Remove. Returns a ticket:
+  // the dot may be sent once WhenWritten says so.
+  virtual Ticket MarkAttempt(const mail::Row& row) = 0;
+
+  // True once everything up to `ticket` has been handed to the operating system (survives the death
+  // of this process). Cheap; call it first.
+  virtual bool IsWritten(Ticket ticket) const = 0;
+  // Calls `done` when that is so (at once, on this thread, if it is already).
+  virtual void WhenWritten(Ticket ticket, std::function<void()> done) = 0;
+
+  // Deletes a message whose rows are all final: `row_count` rows and the content. A log record like
+  // the others, synced with its batch.
+  virtual void Remove(const base::Id& message_id, int row_count) = 0;
+
+  // NOT_FOUND if there is no such content, DATA_LOSS if it cannot be read.
+  virtual absl::StatusOr<std::string> ReadContent(const base::Id& message_id) const = 0;
+  // The rows of one message, in order of index. NOT_FOUND if there are none.
+  virtual absl::StatusOr<std::vector<mail::Row>> ReadRows(const base::Id& message_id) const = 0;
+  // Calls `each` for every row with a message id above `after`, in order of message id, until it
+  // returns false. A record that cannot be read is set aside, counted and skipped. A row whose mark
+  // was left by a process that died has in_doubt set.
+  virtual absl::Status ForEachRow(const base::Id& after,
+                                  const std::function<bool(mail::Row)>& each) const = 0;
+
+  // False while the disk refuses writes: no transaction whose outcome cannot be recorded may begin,
+  // and Store answers UNAVAILABLE or RESOURCE_EXHAUSTED. Recovers by itself.
+  virtual bool healthy() const = 0;
+};
+
+}  // namespace postern::spool

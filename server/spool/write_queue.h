@@ -1,0 +1,89 @@
+// WriteQueue: what waits to be written, in order, and who waits for it to be written.
+//
+// Any thread pushes; one thread, the writer, collects. The writer is woken only when it sleeps.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "server/base/ids.h"
+#include "server/base/mutex.h"
+#include "server/spool/spool.h"
+
+namespace postern::spool {
+
+// One call of the seam, already encoded by its caller.
+struct WriteOp {
+  enum class Kind : std::uint8_t {
+    kStore,
+    kUpdate,
+    kMark,
+    kRemove,
+    kAdoptMark,  // writes nothing: a dead process left a mark, the row's next record deletes it
+  };
+
+  Kind kind = Kind::kUpdate;
+  bool tried = false;       // was part of a write that failed: part of it may be on disk
+  bool answered = false;    // kStore: refused already, not to be written
+  std::uint16_t index = 0;  // of the row (kUpdate, kMark, kAdoptMark)
+  int row_count = 0;        // kStore, kRemove
+  Ticket ticket = 0;
+  base::Id message_id;
+  std::string content;                          // kStore
+  absl::InlinedVector<std::string, 1> rows;     // encoded: kStore in order, kUpdate one
+  absl::InlinedVector<std::uint16_t, 2> marks;  // rows whose mark goes (the writer fills it)
+  std::vector<std::uint16_t> set_aside;         // kRemove: rows that stay, and so does content
+  Spool::Done done;                             // kStore
+
+  // About what it adds to a batch.
+  std::size_t bytes() const;
+};
+
+class WriteQueue {
+ public:
+  // Appends; numbers the operation. Thread: any.
+  Ticket Push(WriteOp op);
+
+  // Everything up to `ticket` is written. Thread: any; does not lock.
+  bool IsWritten(Ticket ticket) const { return written_.load(std::memory_order_acquire) >= ticket; }
+  void WhenWritten(Ticket ticket, std::function<void()> done);
+
+  // Ends Collect's waiting for good. Thread: any.
+  void Stop();
+
+  // --- The writer's side ---
+
+  // Moves all that waits behind `work`. If there is nothing, waits for it no longer than `patience`
+  // (zero: not at all). False once stopped.
+  bool Collect(absl::Duration patience, std::deque<WriteOp>& work);
+
+  // Says that all up to `ticket` is written and calls those who waited for that.
+  void SetWritten(Ticket ticket);
+
+ private:
+  struct Waiter {
+    Ticket ticket;
+    std::function<void()> done;
+  };
+
+  std::atomic<Ticket> written_{0};  // changed under mu_, so that WhenWritten misses nothing
+  base::Mutex mu_;
+  std::condition_variable wake_;
+  bool sleeping_ ABSL_GUARDED_BY(mu_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+  Ticket last_ticket_ ABSL_GUARDED_BY(mu_) = 0;
+  std::vector<WriteOp> waiting_ ABSL_GUARDED_BY(mu_);
+  std::vector<Waiter> waiters_ ABSL_GUARDED_BY(mu_);
+  std::vector<WriteOp> taken_;  // the writer's: waiting_'s other half, so that both keep their room
+};
+
+}  // namespace postern::spool
