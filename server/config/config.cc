@@ -1,0 +1,56 @@
+#include "server/config/config.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "server/config/problems.h"
+#include "server/config/validate.h"
+#include "server/config/yaml_walker.h"
+
+namespace postern::config {
+namespace {
+
+// WalkYaml refuses this much; reading on (a device, a log given by mistake) would be of no use.
+constexpr std::size_t kMostBytes = (std::size_t{16} << 20) + 1;
+
+absl::Status CannotRead(const std::string& path, int error) {
+  return absl::InvalidArgumentError(absl::StrCat(path, ": cannot be read: ", std::strerror(error)));
+}
+
+}  // namespace
+
+absl::StatusOr<LoadedConfig> Load(const std::string& path) {
+  const auto close = [](std::FILE* f) { std::fclose(f); };
+  const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "re"), close);
+  if (file == nullptr) return CannotRead(path, errno);
+  std::string text;
+  char buffer[1 << 16];
+  while (text.size() < kMostBytes) {
+    const std::size_t n = std::fread(buffer, 1, sizeof(buffer), file.get());
+    if (n == 0) break;
+    text.append(buffer, n);
+  }
+  if (std::ferror(file.get()) != 0) return CannotRead(path, errno);
+  return LoadText(path, text);
+}
+
+absl::StatusOr<LoadedConfig> LoadText(const std::string& name, const std::string& text) {
+  LoadedConfig loaded;
+  loaded.source = name;
+  Problems problems(name);
+  WalkYaml(text, loaded.config, problems);
+  if (!problems.nothing_readable()) Validate(loaded.config, problems);
+  if (absl::Status status = problems.ToStatus(); !status.ok()) return status;
+  return loaded;
+}
+
+absl::Status Check(const postern::v1::Config& config) {
+  Problems problems("");
+  Validate(config, problems);
+  return problems.ToStatus();
+}
+
+}  // namespace postern::config

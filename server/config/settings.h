@@ -1,0 +1,35 @@
+// Settings: what the configuration says about the process itself, with the defaults filled in.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "postern/v1/config.pb.h"
+#include "server/config/hosts.h"
+
+namespace postern::config {
+
+struct Listener {
+  std::string address;  // as written, and as gRPC takes it
+  Endpoint endpoint;
+};
+
+struct Settings {
+  std::string spool_directory;
+  std::vector<Listener> grpc_listeners;  // at least one
+  bool has_http = false;
+  Endpoint http;                   // if has_http
+  int scheduler_threads = 1;       // 1 to 256
+  std::string log_level = "info";  // as base::SetLogLevel takes it
+  std::string hostname;            // never empty
+  std::int64_t spool_reserve_bytes = std::int64_t{256} << 20;
+  std::uint64_t max_message_bytes = std::uint64_t{50} << 20;
+  absl::Duration drain_budget = absl::Seconds(8);
+};
+
+// REQUIRES: Check(config) is OK.
+Settings SettingsOf(const postern::v1::Config& config);
+
+}  // namespace postern::config

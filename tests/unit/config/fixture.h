@@ -1,0 +1,37 @@
+// Loading YAML in a test: errors as lines, or the configuration.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "server/config/config.h"
+
+namespace postern::config {
+
+// What is wrong with `yaml`, each error as it is printed for the file "f"; empty: nothing.
+inline std::vector<std::string> Errors(const std::string& yaml) {
+  const absl::StatusOr<LoadedConfig> loaded = LoadText("f", yaml);
+  if (loaded.ok()) return {};
+  EXPECT_EQ(loaded.status().code(), absl::StatusCode::kInvalidArgument);
+  return absl::StrSplit(std::string(loaded.status().message()), '\n');
+}
+
+// The shortest good file is this line; what follows begins in line 2.
+inline constexpr char kServer[] = "server: {spool_directory: /s}\n";
+
+inline std::vector<std::string> ErrorsAfterServer(const std::string& yaml) {
+  return Errors(absl::StrCat(kServer, yaml));
+}
+
+inline postern::v1::Config Loaded(const std::string& yaml) {
+  const absl::StatusOr<LoadedConfig> loaded = LoadText("f", absl::StrCat(kServer, yaml));
+  EXPECT_TRUE(loaded.ok()) << loaded.status();
+  return loaded.ok() ? loaded->config : postern::v1::Config();
+}
+
+}  // namespace postern::config

@@ -1,0 +1,66 @@
+#include "server/config/settings.h"
+
+#include "server/config/system_name.h"
+#include "tests/unit/config/fixture.h"
+
+namespace postern::config {
+namespace {
+
+TEST(Settings, HaveDefaults) {
+  const Settings settings = SettingsOf(Loaded(""));
+  EXPECT_EQ(settings.spool_directory, "/s");
+  ASSERT_EQ(settings.grpc_listeners.size(), 1u);
+  EXPECT_EQ(settings.grpc_listeners[0].address, "127.0.0.1:9090");
+  EXPECT_FALSE(settings.has_http);
+  EXPECT_GE(settings.scheduler_threads, 1);
+  EXPECT_EQ(settings.log_level, "info");
+  EXPECT_NE(settings.hostname, "");
+  EXPECT_EQ(settings.spool_reserve_bytes, 256 << 20);
+  EXPECT_EQ(settings.max_message_bytes, 50u << 20);
+  EXPECT_EQ(settings.drain_budget, absl::Seconds(8));
+}
+
+TEST(Settings, TakeWhatTheFileSays) {
+  const auto loaded = LoadText("f", R"(
+server:
+  spool_directory: /var/spool
+  grpc_listeners: [{address: "unix:/run/p.sock"}, {address: "0.0.0.0:1", insecure: true}]
+  http_listener: 0.0.0.0:9091
+  scheduler_threads: 7
+  log_level: warning
+  hostname: Own.Test
+  spool_reserve_bytes: 0
+options: {max_message_bytes: 1MiB, drain_budget: 0}
+)");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const Settings settings = SettingsOf(loaded->config);
+  EXPECT_EQ(settings.spool_directory, "/var/spool");
+  ASSERT_EQ(settings.grpc_listeners.size(), 2u);
+  EXPECT_EQ(settings.grpc_listeners[0].address, "unix:/run/p.sock");
+  EXPECT_EQ(settings.grpc_listeners[1].endpoint.port, 1);
+  EXPECT_TRUE(settings.has_http);
+  EXPECT_EQ(settings.http.host, "0.0.0.0");
+  EXPECT_EQ(settings.http.port, 9091);
+  EXPECT_EQ(settings.scheduler_threads, 7);
+  EXPECT_EQ(settings.log_level, "warn");
+  EXPECT_EQ(settings.hostname, "own.test");
+  EXPECT_EQ(settings.spool_reserve_bytes, 0);
+  EXPECT_EQ(settings.max_message_bytes, 1u << 20);
+  EXPECT_EQ(settings.drain_budget, absl::ZeroDuration());
+}
+
+TEST(SystemName, IsTheQualifiedOneIfThereIsOne) {
+  EXPECT_EQ(QualifiedName("mail.example.com", "127.0.1.1 other.example mail"), "mail.example.com");
+  EXPECT_EQ(QualifiedName("mail",
+                          "127.0.0.1 localhost\n"
+                          "192.0.2.7 web.example web # mail\n"
+                          "127.0.1.1\tmail.example.com mail\n"),
+            "mail.example.com");
+  EXPECT_EQ(QualifiedName("mail", "127.0.1.1 mail\n127.0.0.1 mailbox.example.com mailbox\n"),
+            "mail");
+  EXPECT_EQ(QualifiedName("mail", ""), "mail");
+  EXPECT_NE(SystemName(), "");
+}
+
+}  // namespace
+}  // namespace postern::config
