@@ -49,8 +49,12 @@ class Spool {
   virtual void WhenWritten(Ticket ticket, std::function<void()> done) = 0;
 
   // Deletes a message whose rows are all final: `row_count` rows and the content. A log record like
-  // the others, synced with its batch.
+  // the others, synced with its batch. Rows that were set aside stay, and then so does the content.
+  // REQUIRES: once for a message (its content may be deleted only once).
   virtual void Remove(const base::Id& message_id, int row_count) = 0;
+
+  // These three read what is written, not what waits, and answer UNAVAILABLE while the store is
+  // being opened again after an error (or on an I/O error): try again later.
 
   // NOT_FOUND if there is no such content, DATA_LOSS if it cannot be read.
   virtual absl::StatusOr<std::string> ReadContent(const base::Id& message_id) const = 0;
