@@ -16,6 +16,7 @@ namespace postern::config {
 // Reads `text` into `message`, and every error and the line of every key into `problems`. What
 // could not be read is left at its default; list entries keep their places. Never throws.
 // `text` may be anything; more than 16 MiB is refused.
+// REQUIRES: the message is postern.v1.Config or a part of it.
 void WalkYaml(const std::string& text, google::protobuf::Message& message, Problems& problems);
 
 }  // namespace postern::config
