@@ -211,6 +211,7 @@ void Bridge::PostInitiate(const hooks::DomainRecord& record, int conn_fd) {
   what.attempt = attempt->attempt_number;
   what.probable_message_id = attempt->probable_message_id;
   what.queue_depth = attempt->queue_depth;
+  what.detail = attempt->detail;
   const std::uint64_t sequence =
       parts.fanout.Publish({parts.clock.Now(), std::move(shared), std::move(what)});
   if (conn_fd < 0) return;

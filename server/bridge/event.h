@@ -58,6 +58,7 @@ struct PostInitiateEvent {
   std::uint64_t attempt = 0;     // of the pair, from 1
   base::Id probable_message_id;  // empty when the queue is
   std::uint64_t queue_depth = 0;
+  std::string detail;  // on a failure, for people
 };
 
 struct DeliveryAttemptEvent {

@@ -69,11 +69,13 @@ asio::awaitable<void> Connection::Run(Pair& pair) {
   pair.OnConnectionEnded(end);
 }
 
-void Connection::Raise(Pair& pair, const mail::ConnectionInfo& info, ConnError error, int conn_fd) {
+void Connection::Raise(Pair& pair, const mail::ConnectionInfo& info, ConnError error, int conn_fd,
+                       std::string detail) {
   pair.context_.metrics.Attempts(error).Add();
   hooks::ConnectionAttempt attempt;
   attempt.connection = &info;
   attempt.error = error;
+  attempt.detail = std::move(detail);
   pair.FillRecord(attempt);
   hooks::DomainRecord& record = pair.domain_record();
   const mail::Row* head = pair.queue_.head();
@@ -99,12 +101,12 @@ void Connection::Raise(Pair& pair, const mail::ConnectionInfo& info, ConnError e
   record.probable_message = nullptr;
 }
 
-void Connection::RaiseFailure(Pair& pair, ConnError error) {
+void Connection::RaiseFailure(Pair& pair, ConnError error, std::string detail) {
   mail::ConnectionInfo info;
   info.id = base::NewId(pair.context_.clock.Now());
   info.pair = pair.key_ptr();
   info.binding_slot = pair.binding_slot();
-  Raise(pair, info, error, static_cast<int>(error));
+  Raise(pair, info, error, static_cast<int>(error), std::move(detail));
 }
 
 // Everything that can end before there is a connection, and the walk over the addresses.
@@ -113,7 +115,7 @@ asio::awaitable<ConnectionEnd> Connection::Attempt(Pair& pair) {
   const std::shared_ptr<const mail::DeliveryOptions> options = pair.options();
   dns::Resolver& resolver = pair.scheduler().resolver();
   if (NeedsLookup(pair.key().domain, *options, resolver)) {
-    RaiseFailure(pair, ConnError::kMxLookupPending);
+    RaiseFailure(pair, ConnError::kMxLookupPending, "");
   }
   std::string domain = pair.key().domain;
   const DialPlan plan = co_await PlanDial(std::move(domain), options, resolver);
@@ -122,16 +124,16 @@ asio::awaitable<ConnectionEnd> Connection::Attempt(Pair& pair) {
     case dns::MxOutcome::kOk:
       break;
     case dns::MxOutcome::kNullMx:
-      RaiseFailure(pair, ConnError::kSmtpNullMx);
+      RaiseFailure(pair, ConnError::kSmtpNullMx, "null MX");
       pair.FailActive(*Words(556, "5.1.10", "the domain accepts no mail (null MX)"));
       co_return end;
     case dns::MxOutcome::kNoDomain:
-      RaiseFailure(pair, ConnError::kMxLookupFailed);
+      RaiseFailure(pair, ConnError::kMxLookupFailed, plan.error);
       pair.FailActive(*Words(550, "5.1.2", absl::StrCat("no such domain: ", plan.error)));
       co_return end;
     case dns::MxOutcome::kNoAddress:
     case dns::MxOutcome::kTemporary:
-      RaiseFailure(pair, ConnError::kMxLookupFailed);
+      RaiseFailure(pair, ConnError::kMxLookupFailed, plan.error);
       end.reason = RequeueReason::kMxLookup;
       end.reply = Words(451, plan.outcome == dns::MxOutcome::kNoAddress ? "4.4.4" : "4.4.3",
                         absl::StrCat("DNS: ", plan.error));
@@ -149,7 +151,7 @@ asio::awaitable<ConnectionEnd> Connection::Attempt(Pair& pair) {
     if (end.connected && (end.useful || end.reply == nullptr)) break;
   }
   if (dialled == 0) {
-    RaiseFailure(pair, ConnError::kProhibitedIp);
+    RaiseFailure(pair, ConnError::kProhibitedIp, "every address is in prohibited_hosts");
     pair.FailActive(*Words(550, "5.4.4", "every host of the domain is in prohibited_hosts"));
   }
   co_return end;
@@ -167,7 +169,7 @@ asio::awaitable<std::optional<ConnectionEnd>> Connection::Dial(Pair& pair, DialT
       co_await net::Connect(target.endpoint, std::nullopt, pair.options()->connect_timeout);
   if (result.stream == nullptr) {
     const ConnError error = FromNet(result.failure);
-    Raise(pair, info, error, static_cast<int>(error));
+    Raise(pair, info, error, static_cast<int>(error), result.detail);
     ConnectionEnd end;
     end.reply = Words(451, "4.4.1",
                       absl::StrCat(info.mx_host, " ", info.remote_address, ": ", result.detail));
@@ -177,7 +179,7 @@ asio::awaitable<std::optional<ConnectionEnd>> Connection::Dial(Pair& pair, DialT
     co_return end;
   }
   info.local_address = result.stream->local_address();
-  Raise(pair, info, ConnError::kNone, result.stream->native_handle());
+  Raise(pair, info, ConnError::kNone, result.stream->native_handle(), "");
   --pair.dialing_;
   pair.context_.metrics.dialing.Add(-1);
   // On the heap: the coroutine's frame would carry it through all of the dialling otherwise.

@@ -19,9 +19,9 @@ class Connection {
   static asio::awaitable<ConnectionEnd> Attempt(Pair& pair);
   static asio::awaitable<std::optional<ConnectionEnd>> Dial(Pair& pair, DialTarget target);
   // Raises post_initiate_connection_smtp for an attempt that reached no address.
-  static void RaiseFailure(Pair& pair, mail::ConnError error);
+  static void RaiseFailure(Pair& pair, mail::ConnError error, std::string detail);
   static void Raise(Pair& pair, const mail::ConnectionInfo& info, mail::ConnError error,
-                    int conn_fd);
+                    int conn_fd, std::string detail);
 };
 
 // A record of hooks/types.h for a domain, with its name inside.

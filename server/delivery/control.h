@@ -15,9 +15,14 @@
 
 namespace postern::delivery {
 
+struct ReceiptRow {
+  mail::PairKey pair;
+  std::uint32_t recipients = 0;
+};
+
 struct Receipt {
   base::Id message_id;
-  std::vector<mail::PairKey> rows;  // one for each queue that the message went to
+  std::vector<ReceiptRow> rows;  // one for each queue that the message went to
 };
 
 class Intake {
@@ -60,6 +65,8 @@ struct DrainProgress {
   std::uint64_t open_sessions = 0;
   std::uint64_t in_transaction = 0;
   std::uint64_t queued_rows = 0;
+  std::uint64_t cut = 0;       // sessions that were broken at the end of the budget
+  std::uint64_t in_doubt = 0;  // rows that this left in doubt
   bool done = false;
 };
 

@@ -113,6 +113,7 @@ std::vector<ConnectionEntry> Dispatcher::ListConnections() {
 
 void Dispatcher::BeginDrain(absl::Duration budget) {
   if (context_.draining.exchange(true)) return;
+  in_doubt_before_drain_ = context_.metrics.in_doubt.value();
   context_.metrics.draining.Set(1);
   base::Log().info("draining: sessions have {} to end", absl::FormatDuration(budget));
   for (auto& scheduler : schedulers_) {
@@ -127,6 +128,8 @@ DrainProgress Dispatcher::drain_progress() const {
   progress.open_sessions = static_cast<std::uint64_t>(metrics.open_sessions.value());
   progress.in_transaction = static_cast<std::uint64_t>(metrics.in_transaction.value());
   progress.queued_rows = static_cast<std::uint64_t>(metrics.queued_rows.value());
+  progress.cut = metrics.sessions_cut.value();
+  progress.in_doubt = metrics.in_doubt.value() - in_doubt_before_drain_.load();
   // Connections that are still being opened are dropped when the process ends: they carry nothing.
   progress.done = context_.draining.load() && progress.open_sessions == 0;
   return progress;

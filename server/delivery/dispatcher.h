@@ -62,6 +62,7 @@ class Dispatcher final : public Control, public hooks::SessionControl {
   SpoolIntake intake_;
   SpoolMessages messages_;
   std::atomic<bool> started_{false};
+  std::atomic<std::uint64_t> in_doubt_before_drain_{0};
 };
 
 }  // namespace postern::delivery

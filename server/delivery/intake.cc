@@ -120,17 +120,19 @@ void SpoolIntake::Submit(mail::Submission submission, Done done) {
   // Shared, because std::function must be copyable; there is one owner.
   auto rows = std::make_shared<std::vector<mail::Row>>(*std::move(made));
   const std::vector<mail::Row>& to_store = *rows;
-  context_.spool.Store(std::move(submission.content), to_store,
-                       [this, rows, done = std::move(done)](absl::Status stored) {
-                         if (!stored.ok()) return done(std::move(stored));
-                         context_.metrics.accepted_messages.Add();
-                         Receipt receipt;
-                         receipt.message_id = rows->front().message_id;
-                         for (const mail::Row& row : *rows) receipt.rows.push_back(*row.pair);
-                         for (queue::RowPtr& row : MakeQueued(std::move(*rows)))
-                           enqueue_(std::move(row));
-                         done(std::move(receipt));
-                       });
+  context_.spool.Store(
+      std::move(submission.content), to_store,
+      [this, rows, done = std::move(done)](absl::Status stored) {
+        if (!stored.ok()) return done(std::move(stored));
+        context_.metrics.accepted_messages.Add();
+        Receipt receipt;
+        receipt.message_id = rows->front().message_id;
+        for (const mail::Row& row : *rows) {
+          receipt.rows.push_back({*row.pair, static_cast<std::uint32_t>(row.recipients.size())});
+        }
+        for (queue::RowPtr& row : MakeQueued(std::move(*rows))) enqueue_(std::move(row));
+        done(std::move(receipt));
+      });
 }
 
 }  // namespace postern::delivery

@@ -14,6 +14,8 @@ DeliveryMetrics::DeliveryMetrics(base::Registry& r)
                        "Attempts put off because the spool could not give content.")),
       in_doubt(r.AddCounter("postern_in_doubt_total",
                             "Transactions cut between the final dot and its reply.")),
+      sessions_cut(r.AddCounter("postern_sessions_cut_total",
+                                "Sessions broken at the end of a drain's budget.")),
       queued_rows(r.AddGauge("postern_queued_rows", "Rows in memory: waiting or in a session.")),
       open_sessions(r.AddGauge("postern_open_sessions", "Open SMTP connections.")),
       dialing(r.AddGauge("postern_dialing", "Connections being resolved or opened.")),

@@ -17,6 +17,7 @@ struct DeliveryMetrics {
   base::Counter& recovered_rows;
   base::Counter& content_unreadable;
   base::Counter& in_doubt;
+  base::Counter& sessions_cut;
   base::Gauge& queued_rows;
   base::Gauge& open_sessions;
   base::Gauge& dialing;

@@ -97,7 +97,7 @@ bool Session::EndRequested() {
   if (context_.draining.load(std::memory_order_relaxed)) {
     SetCause(CloseCause::kDrain, "");
   } else if (requested_.has_value()) {
-    SetCause(requested_->cause, absl::StrCat(requested_->provider, ": ", requested_->reason));
+    SetCause(requested_->cause, requested_->reason, requested_->provider);
     hold_ = requested_->hold;
   }
   return cause_.has_value();
@@ -202,10 +202,11 @@ void Session::NoteLost() {
   }
 }
 
-void Session::SetCause(CloseCause cause, std::string detail) {
+void Session::SetCause(CloseCause cause, std::string detail, std::string provider) {
   if (cause_.has_value()) return;  // the first one is the cause
   cause_ = cause;
   detail_ = std::move(detail);
+  provider_ = std::move(provider);
 }
 
 asio::awaitable<void> Session::WaitWritten(spool::Ticket ticket) {
@@ -258,11 +259,12 @@ void Session::Close() {
   phase_ = "closed";
   stream_->Close();
   context_.metrics.Closed(*cause_).Add();
-  base::Log().debug("connection {} to {} closed: {} {} ({} deliveries)", info_.id.ToString(),
-                    info_.remote_address, Name(*cause_), detail_, deliveries_);
+  base::Log().debug("connection {} to {} closed: {} {} {} ({} deliveries)", info_.id.ToString(),
+                    info_.remote_address, Name(*cause_), provider_, detail_, deliveries_);
   if (hooks::SessionObserver* observer = context_.hook_point.observer()) {
     hooks::ConnectionClosed closed;
     closed.cause = *cause_;
+    closed.provider = provider_;
     closed.detail = detail_;
     closed.deliveries = deliveries_;
     closed.attempts = attempts_;
@@ -283,6 +285,7 @@ void Session::RequestShutdown(const hooks::ShutdownVerdict& verdict) {
 
 void Session::Cut(CloseCause cause) {
   SetCause(cause, "cut at the end of the budget");
+  context_.metrics.sessions_cut.Add();
   stream_->Close();
   Wake();
 }

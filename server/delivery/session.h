@@ -64,7 +64,7 @@ class Session {
   void Settle(queue::RowPtr row, const Judgement& judgement);
   void RefuseLocally(queue::RowPtr row, const Batch& batch, const mail::Reply& reply);
   void PutOff(queue::RowPtr row, const absl::Status& why);
-  void SetCause(mail::CloseCause cause, std::string detail);
+  void SetCause(mail::CloseCause cause, std::string detail, std::string provider = {});
   absl::Duration TimeoutFor(mail::SmtpStage stage) const;
   void Close();
 
@@ -83,6 +83,7 @@ class Session {
   std::string lost_;  // how the connection broke
   std::optional<hooks::ShutdownVerdict> requested_;
   std::optional<mail::CloseCause> cause_;
+  std::string provider_;
   std::string detail_;
   absl::Duration hold_;
 

@@ -86,6 +86,7 @@ asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
   report.disposition = judgement.disposition;
   report.reply = judgement.decisive;
   report.bytes = bytes_ - bytes_before;
+  report.in_doubt = judgement.in_doubt;
   report.body_time = context_.clock.Steady() - start;
   context_.metrics.transaction_seconds.Observe(report.body_time);
   Apply(std::move(row), batch, judgement);
@@ -154,9 +155,7 @@ asio::awaitable<bool> Session::AskHooks(const Batch& batch, const hooks::Attempt
   const hooks::ShutdownVerdict verdict =
       co_await context_.hook_point.AskShouldSessionShutdown(construct, session_over);
   if (!verdict.shutdown || verdict.result_ignored) co_return true;
-  SetCause(verdict.cause, verdict.reason.empty()
-                              ? verdict.provider
-                              : absl::StrCat(verdict.provider, ": ", verdict.reason));
+  SetCause(verdict.cause, verdict.reason, verdict.provider);
   hold_ = verdict.hold;
   co_return false;
 }
@@ -187,7 +186,11 @@ void Session::Apply(queue::RowPtr row, const Batch& batch, const Judgement& judg
 
 // What becomes of the row as a whole: finished, delayed, or active again.
 void Session::Settle(queue::RowPtr row, const Judgement& judgement) {
-  if (row->row.final()) return pair_.Finish(std::move(row));
+  if (row->row.final()) {
+    ++row->row.attempts;
+    row->row.in_doubt = false;
+    return pair_.Finish(std::move(row));
+  }
   row->row.reason = judgement.reason;
   const bool more_to_try =
       std::any_of(row->row.recipients.begin(), row->row.recipients.end(),

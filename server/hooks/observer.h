@@ -21,7 +21,8 @@ struct SessionReady {
 
 struct ConnectionClosed {
   mail::CloseCause cause = mail::CloseCause::kIdle;
-  std::string detail;  // provider and reason, or the peer's reply, or the system's error
+  std::string provider;  // module or remote policy, for kHook and kRemotePolicy
+  std::string detail;    // its reason, or the peer's reply, or the system's error
   std::uint64_t deliveries = 0;
   std::uint64_t attempts = 0;
   std::uint64_t bytes = 0;

@@ -26,6 +26,7 @@ struct ConnectionAttempt {
   std::uint64_t attempt_number = 0;  // of the pair, from 1
   std::uint64_t queue_depth = 0;     // active and delayed rows of the pair
   base::Id probable_message_id;      // empty when the active queue is
+  std::string detail;                // the system's or DNS's words on a failure
 };
 
 // What hooks/types.h calls domain_record. Every domain_record that reaches a provider is one of
@@ -59,6 +60,7 @@ struct AttemptReport {
   mail::Reply reply;                 // the one that decided
   std::uint64_t bytes = 0;           // content octets sent
   absl::Duration mail_time, rcpt_time, data_time, body_time;
+  bool in_doubt = false;      // cut between the final dot and its reply
   bool session_over = false;  // the connection cannot be used any more
 };
 

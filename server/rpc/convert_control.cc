@@ -155,6 +155,8 @@ void ToProto(const delivery::DrainProgress& progress, absl::Duration elapsed,
   out->set_open_transactions(static_cast<std::uint32_t>(progress.in_transaction));
   *out->mutable_elapsed() = ToProto(elapsed);
   *out->mutable_time_left() = ToProto(std::max(time_left, absl::ZeroDuration()));
+  out->set_cut(static_cast<std::uint32_t>(progress.cut));
+  out->set_in_doubt(static_cast<std::uint32_t>(progress.in_doubt));
   out->set_queued(progress.queued_rows);
 }
 

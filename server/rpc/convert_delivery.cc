@@ -76,10 +76,11 @@ absl::StatusOr<mail::Submission> TakeSubmission(v1::SubmitRequest& request) {
 void ToProto(const delivery::Receipt& receipt, v1::SubmitReceipt* out) {
   out->set_message_id(receipt.message_id.ToString());
   out->set_durability(v1::DURABILITY_SYNCED);
-  for (const mail::PairKey& pair : receipt.rows) {
+  for (const delivery::ReceiptRow& filed : receipt.rows) {
     v1::ReceiptRow* row = out->add_rows();
-    row->set_domain(pair.domain);
-    row->set_binding(pair.binding);
+    row->set_domain(filed.pair.domain);
+    row->set_binding(filed.pair.binding);
+    row->set_recipients(filed.recipients);
   }
 }
 

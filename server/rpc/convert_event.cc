@@ -20,6 +20,7 @@ void Fill(const bridge::PostInitiateEvent& event, v1::Event* out) {
     what->set_probable_message_id(event.probable_message_id.ToString());
   }
   what->set_queue_depth(event.queue_depth);
+  what->set_detail(Utf8(event.detail));
 }
 
 void Fill(const hooks::SessionReady& event, v1::Event* out) {
@@ -56,6 +57,7 @@ void Fill(const bridge::DeliveryAttemptEvent& event, v1::Event* out) {
   AddPhase(v1::SMTP_STAGE_RCPT, report.rcpt_time, what);
   AddPhase(v1::SMTP_STAGE_DATA, report.data_time, what);
   AddPhase(v1::SMTP_STAGE_BODY, report.body_time, what);
+  what->set_in_doubt(report.in_doubt);
   what->set_attempts(static_cast<std::uint32_t>(event.attempts));
   what->set_deliveries(static_cast<std::uint32_t>(event.deliveries));
 }
@@ -77,6 +79,7 @@ void Fill(const bridge::VerdictEvent& event, v1::Event* out) {
 void Fill(const hooks::ConnectionClosed& event, v1::Event* out) {
   v1::ConnectionClosed* what = out->mutable_connection_closed();
   what->set_cause(ToProto(event.cause));
+  what->set_provider(Utf8(event.provider));
   what->set_reason(Utf8(event.detail));
   what->set_deliveries(static_cast<std::uint32_t>(event.deliveries));
   what->set_attempts(static_cast<std::uint32_t>(event.attempts));

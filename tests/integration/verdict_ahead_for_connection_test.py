@@ -10,7 +10,7 @@ from scenario import ONE_CONNECTION, Scenario
 class VerdictAheadForConnection(Scenario):
     config = ONE_CONNECTION
 
-    def attach(self, decision, ask=hooks_pb2.ASK_MODE_SYNC, **when):
+    def attach(self, decision, ask=hooks_pb2.ASK_MODE_SYNC, status="STORED", **when):
         """A client that says this about the first connection, before the receiver's greeting."""
         self.dns.domain("a.test")
         self.sink.rule("greeting", connection=1, gate="greeting")
@@ -20,19 +20,28 @@ class VerdictAheadForConnection(Scenario):
             "post_initiate_connection_smtp",
             lambda e: e.post_initiate_connection_smtp.WhichOneof("result") == "conn_fd")
         verdict = policy.say(event.connection.connection_id, decision, "said ahead", **when)
-        self.assertEqual(policy.wait_result(verdict), "STORED")
+        self.assertEqual(policy.wait_result(verdict), status)
         self.sink.gates.release("greeting")
         return policy
 
     def test_shutdown_after_the_first_transaction(self):
         watch = self.daemon.watch()
-        policy = self.attach("SHUTDOWN")
+        policy = self.attach("SHUTDOWN", after_deliveries=1)
         closed = watch.wait_event("connection_closed")
         self.assert_closed(closed, "REMOTE_POLICY", "policy", "said ahead")
         verdict = watch.wait_event("verdict")
         self.assert_verdict(verdict, "SHUTDOWN", "STANDING", "policy")
         self.assertEqual(verdict.verdict.waited, duration_pb2.Duration())
         self.assertEqual(policy.questions, [])
+        self.daemon.wait_dispositions(self.first, "DELIVERED")
+
+    def test_shutdown_now_ends_it_before_the_first_transaction(self):
+        watch = self.daemon.watch()
+        self.attach("SHUTDOWN", status="APPLIED")
+        closed = watch.wait_event("connection_closed")
+        self.assert_closed(closed, "REMOTE_POLICY", "policy", "said ahead")
+        self.assertEqual(closed.connection_closed.attempts, 0)
+        # The mail waits for no verdict: another connection takes it.
         self.daemon.wait_dispositions(self.first, "DELIVERED")
 
     def test_shutdown_after_two_deliveries(self):

@@ -147,6 +147,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport):
         self.transport = transport
         self._lost = asyncio.get_running_loop().create_future()
+        # asyncio sets it only on sockets that say IPPROTO_TCP; without it replies wait for ACKs.
+        transport.get_extra_info("socket").setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.local_address = transport.get_extra_info("sockname")[0]
         self.peer = "%s:%s" % transport.get_extra_info("peername")[:2]
         self._sink.opened(self)
