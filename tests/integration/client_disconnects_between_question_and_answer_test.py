@@ -39,8 +39,9 @@ class ClientDisconnectsBetweenQuestionAndAnswer(Scenario):
 
     def test_the_default_for_disconnect_can_be_shutdown(self):
         self.dns.domain("a.test")
-        self.make_daemon(policy={"cause_defaults": [
-            {"cause": "disconnect", "verdict": "shutdown"}]}).start()
+        # The server's rule for the provider goes before what the client asked for.
+        self.make_daemon(policy={"providers": [{"name": "policy", "cause_defaults": [
+            {"cause": "disconnect", "verdict": "shutdown"}]}]}).start()
         watch = self.daemon.watch()
         policy = self.daemon.policy(default_verdict=types_pb2.DEFAULT_VERDICT_KEEP)
         self.daemon.submit(["one@a.test"])

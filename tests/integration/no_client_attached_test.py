@@ -29,11 +29,12 @@ class NoClientAttached(Scenario):
 
     def test_the_default_can_be_shutdown(self):
         self.dns.domain("a.test")
-        self.make_daemon(policy={"cause_defaults": [
-            {"cause": "no_subscriber", "verdict": "shutdown"}]}).start()
+        # Only a provider that the configuration expects can be missing.
+        self.make_daemon(policy={"providers": [{"name": "policy", "cause_defaults": [
+            {"cause": "no_subscriber", "verdict": "shutdown"}]}]}).start()
         watch = self.daemon.watch()
         self.deliver("one@a.test")
-        self.assert_closed(watch.wait_event("connection_closed"), "REMOTE_POLICY")
+        self.assert_closed(watch.wait_event("connection_closed"), "REMOTE_POLICY", "policy")
         self.assert_verdict(watch.wait_event("verdict"), "SHUTDOWN", "DEFAULT",
                             default_cause="NO_SUBSCRIBER")
 
