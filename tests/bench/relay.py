@@ -90,14 +90,16 @@ def submit_only(build, count, frame):
 
 def relay(build, count, frame, domains):
     port = free_port()
-    sink = subprocess.Popen(["/usr/sbin/smtp-sink", f"127.0.0.1:{port}", "1000"],
+    sink = subprocess.Popen(["/usr/sbin/smtp-sink", "-u", "nobody", f"127.0.0.1:{port}", "1000"],
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while True:
+    for _ in range(500):
         try:
             socket.create_connection(("127.0.0.1", port)).close()
             break
         except ConnectionRefusedError:
             time.sleep(0.02)
+    if sink.poll() is not None:
+        sys.exit("smtp-sink did not start")
     daemon = Daemon(build, port, domains)
     pid = daemon.process.pid
     before, start = cpu_seconds(pid), time.monotonic()
