@@ -54,8 +54,7 @@ def main():
             domain = event["connection"]["domain"]
             sessions[domain] += 1
             ended[domain] += (closed["cause"] == "CLOSE_CAUSE_REMOTE_POLICY"
-                              and args.provider in (closed["provider"],
-                                                    closed["reason"].split(":")[0]))
+                              and closed["provider"] == args.provider)
 
     delivered = sum(state["DELIVERED"] for state in states.values())
     trouble = ""
