@@ -3,7 +3,7 @@
 import unittest
 
 from scenario import Scenario, reason_of
-from smtp_sink import FullBacklog
+from sink_rules import FullBacklog
 
 
 class ConnectTimeout(Scenario):

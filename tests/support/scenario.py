@@ -22,7 +22,8 @@ from daemon import Daemon, config, dispositions, merge, ms, recipient_states, sh
 from dns_server import DnsServer
 from postern.v1 import hooks_pb2, types_pb2
 from running import eventually, scaled
-from smtp_sink import DEFAULT_CAPABILITIES, SmtpSink
+from sink_rules import DEFAULT_CAPABILITIES
+from smtp_sink import SmtpSink
 
 __all__ = ["ONE_CONNECTION", "Scenario", "dispositions", "eventually", "merge", "module", "ms",
            "recipient_states", "reason_of", "scaled", "short"]

@@ -10,7 +10,8 @@ import sys
 import tempfile
 import unittest
 
-from smtp_sink import FullBacklog, SmtpSink
+from sink_rules import FullBacklog
+from smtp_sink import SmtpSink
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = os.path.join(HERE, "..", "smtp_sink.py")
