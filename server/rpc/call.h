@@ -140,8 +140,8 @@ class WriterCall final : public WithContext<grpc::ServerContext>, public Call {
     return Operation<decltype(start)>(start);
   }
   // False: the client is gone.
-  auto Write(const Response& response, grpc::WriteOptions options = {}) {
-    auto start = [this, &response, options](void* tag) { writer_.Write(response, options, tag); };
+  auto Write(const Response& response) {
+    auto start = [this, &response](void* tag) { writer_.Write(response, tag); };
     return Operation<decltype(start)>(start);
   }
   auto Finish(const absl::Status& status) {
@@ -176,8 +176,8 @@ class StreamCall final : public WithContext<grpc::ServerContext>, public Call {
     auto start = [this, request](void* tag) { stream_.Read(request, tag); };
     return Operation<decltype(start)>(start);
   }
-  auto Write(const Response& response, grpc::WriteOptions options = {}) {
-    auto start = [this, &response, options](void* tag) { stream_.Write(response, options, tag); };
+  auto Write(const Response& response) {
+    auto start = [this, &response](void* tag) { stream_.Write(response, tag); };
     return Operation<decltype(start)>(start);
   }
   // A pending Read comes back false.

@@ -3,9 +3,10 @@
 //   Detached Serve(...)      a call, or one half of a stream: starts at once, belongs to itself
 //   Task<absl::Status> F()   a step of it: starts when awaited, on the same thread
 //
-// Arguments are taken by value, pointer or reference to what outlives the coroutine; never pass a
-// temporary aggregate, a capturing lambda or a braced value inside co_await f(...): gcc 12 frees it
-// wrongly. Nothing here throws, and an exception that gets this far ends the process.
+// Arguments are taken by value, pointer or reference to what outlives the coroutine. gcc 12: never
+// pass a temporary aggregate, a capturing lambda or a braced value inside co_await f(...) (freed
+// wrongly), nor co_await behind && or || or inside do-while (awaited although it must not be).
+// Nothing here throws, and an exception that gets this far ends the process.
 #pragma once
 
 #include <coroutine>

@@ -49,13 +49,14 @@ Task<absl::Status> DecideStream::AwaitAttach() {
     if (call_.done()) co_return Gone();
     if (stopper_.stopping()) co_return absl::UnavailableError("the service stops");
     if (detached_) co_return absl::InvalidArgumentError("attach: the stream ended without it");
-    if (!co_await wakeup_->signal().WaitUntil(deadline) && session_ == nullptr) {
+    const bool woken = co_await wakeup_->signal().WaitUntil(deadline);
+    if (!woken) {
       co_return absl::InvalidArgumentError(absl::StrCat(
           "attach: not received within ", absl::FormatDuration(context_.limits.attach)));
     }
   }
   const grpc::ByteBuffer attached = EncodeAttached(session_->attached());
-  const bool written = co_await pump_.Write(attached, true);
+  const bool written = co_await pump_.Write(attached);
   if (!written) co_return Gone();
   co_return absl::OkStatus();
 }
@@ -80,7 +81,9 @@ Task<absl::Status> DecideStream::Converse() {
 
 Detached DecideStream::ReadFrames() {
   grpc::ByteBuffer buffer;
-  while (failure_.ok() && co_await call_.Read(&buffer)) {
+  while (failure_.ok()) {
+    const bool read = co_await call_.Read(&buffer);
+    if (!read) break;
     if (!writing_) continue;  // nothing that comes now is answered
     failure_ = OnBuffer(buffer);
     buffer.Clear();
@@ -93,7 +96,8 @@ Detached DecideStream::ReadFrames() {
   if (writing_) wakeup_->signal().Set();
   if (!failure_.ok() && writing_) {
     // The writer may be stuck in a write that the client does not read.
-    if (!co_await writer_ended_.WaitUntil(Queue::Now() + kFailureGrace)) call_.context.TryCancel();
+    const bool ended = co_await writer_ended_.WaitUntil(Queue::Now() + kFailureGrace);
+    if (!ended) call_.context.TryCancel();
   }
   reader_ended_.Set();
 }

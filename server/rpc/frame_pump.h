@@ -29,7 +29,7 @@ class SubscriberWakeup final : public bridge::Subscriber, public Wakeup {
 inline constexpr std::size_t kFrameEvents = 256;
 inline constexpr std::size_t kFrameBytes = std::size_t{32} << 10;
 
-// CallType has Write(ByteBuffer, WriteOptions).
+// CallType has Write(ByteBuffer).
 template <class CallType>
 class FramePump {
  public:
@@ -46,7 +46,7 @@ class FramePump {
       if (call_.done()) co_return false;
       if (!woken) {
         const grpc::ByteBuffer beat = EncodeHeartbeat(kind_, epoch_, subscription.head_sequence());
-        co_return co_await Write(beat, true);
+        co_return co_await Write(beat);
       }
     }
     Take(subscription);
@@ -61,18 +61,17 @@ class FramePump {
 
   // Writes all that is left, without waiting for more.
   Task<bool> Flush(bridge::Subscription& subscription) {
-    do {
+    for (;;) {
       Take(subscription);
-      if (!co_await WriteAll()) co_return false;
-    } while (more_);
-    co_return true;
+      const bool ok = co_await WriteAll();
+      if (!ok || !more_) co_return ok;
+    }
   }
 
-  // `last`: nothing follows at once, so it must not wait in gRPC's buffer.
-  Task<bool> Write(const grpc::ByteBuffer& frame, bool last) {
-    grpc::WriteOptions options;
-    if (!last) options.set_buffer_hint();
-    const bool ok = co_await call_.Write(frame, options);
+  // No buffer hint, also when more follows: gRPC 1.51 does not complete a hinted write that carries
+  // the initial metadata until another write comes, and we write one at a time.
+  Task<bool> Write(const grpc::ByteBuffer& frame) {
+    const bool ok = co_await call_.Write(frame);
     last_write_ = Queue::Now();
     co_return ok;
   }
@@ -105,11 +104,11 @@ class FramePump {
 
   Task<bool> WriteAll() {
     std::vector<bridge::Frame> frames = std::exchange(frames_, {});
-    for (std::size_t i = 0; i < frames.size(); ++i) {
-      const grpc::ByteBuffer encoded = EncodeFrame(kind_, epoch_, frames[i]);
-      const bool events = LoadOf(frames[i]).events > 0;
-      if (!co_await Write(encoded, i + 1 == frames.size())) co_return false;
-      if (events) last_events_ = last_write_;
+    for (const bridge::Frame& frame : frames) {
+      const grpc::ByteBuffer encoded = EncodeFrame(kind_, epoch_, frame);
+      const bool ok = co_await Write(encoded);
+      if (!ok) co_return false;
+      if (LoadOf(frame).events > 0) last_events_ = last_write_;
     }
     co_return true;
   }

@@ -1,0 +1,284 @@
+// What the tests of rpc share: a server on a free port of loopback with the real bridge behind it,
+// stand-ins for delivery, and a session as the bridge sees it.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "postern/v1/control.grpc.pb.h"
+#include "postern/v1/delivery.grpc.pb.h"
+#include "postern/v1/hooks.grpc.pb.h"
+#include "server/bridge/bridge.h"
+#include "server/rpc/convert_hooks.h"
+#include "server/rpc/server.h"
+
+namespace postern::rpc {
+
+// Keeps what is submitted until the test settles it, or takes it at once.
+class FakeIntake final : public delivery::Intake {
+ public:
+  struct Pending {
+    mail::Submission submission;
+    Done done;
+  };
+
+  void Submit(mail::Submission submission, Done done) override {
+    absl::Status refusal;
+    bool hold = false;
+    {
+      base::MutexLock lock(mu_);
+      ++submitted_;
+      refusal = refusal_;
+      hold = hold_;
+      if (refusal.ok() && hold) {
+        pending_.push_back({std::move(submission), std::move(done)});
+        most_pending_ = std::max(most_pending_, pending_.size());
+        changed_.notify_all();
+        return;
+      }
+    }
+    if (!refusal.ok()) return done(refusal);
+    done(ReceiptFor(submission));
+  }
+
+  void Hold(bool hold) {
+    base::MutexLock lock(mu_);
+    hold_ = hold;
+  }
+  void Refuse(absl::Status status) {
+    base::MutexLock lock(mu_);
+    refusal_ = std::move(status);
+  }
+  void AwaitPending(std::size_t n) {
+    base::MutexLock lock(mu_);
+    while (pending_.size() < n) changed_.wait(lock.native());
+  }
+  Pending Take(std::size_t index) {
+    base::MutexLock lock(mu_);
+    Pending out = std::move(pending_[index]);
+    pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(index));
+    return out;
+  }
+  std::size_t most_pending() {
+    base::MutexLock lock(mu_);
+    return most_pending_;
+  }
+  std::size_t submitted() {
+    base::MutexLock lock(mu_);
+    return submitted_;
+  }
+
+  static delivery::Receipt ReceiptFor(const mail::Submission& submission) {
+    delivery::Receipt receipt;
+    receipt.message_id = base::NewId(absl::Now());
+    // The sender comes back in the receipt, so that a test can tell which one it is.
+    receipt.rows.push_back({{submission.sender, "default"}, 1});
+    return receipt;
+  }
+
+ private:
+  base::Mutex mu_;
+  std::condition_variable changed_;
+  std::deque<Pending> pending_ ABSL_GUARDED_BY(mu_);
+  std::size_t most_pending_ ABSL_GUARDED_BY(mu_) = 0;
+  std::size_t submitted_ ABSL_GUARDED_BY(mu_) = 0;
+  bool hold_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Status refusal_ ABSL_GUARDED_BY(mu_);
+};
+
+class FakeControl final : public delivery::Control {
+ public:
+  std::vector<delivery::QueueInfo> ListQueues(const std::string&, const std::string&) override {
+    return queues;
+  }
+  std::vector<delivery::ConnectionEntry> ListConnections() override { return connections; }
+  void BeginDrain(absl::Duration budget) override {
+    base::MutexLock lock(mu_);
+    budget_ = budget;
+  }
+  delivery::DrainProgress drain_progress() const override {
+    base::MutexLock lock(mu_);
+    delivery::DrainProgress progress;
+    progress.open_sessions = sessions_;
+    progress.done = sessions_ == 0;
+    if (sessions_ > 0 && budget_) --sessions_;
+    return progress;
+  }
+  std::optional<absl::Duration> budget() const {
+    base::MutexLock lock(mu_);
+    return budget_;
+  }
+
+  std::vector<delivery::QueueInfo> queues;
+  std::vector<delivery::ConnectionEntry> connections;
+
+ private:
+  mutable base::Mutex mu_;
+  std::optional<absl::Duration> budget_ ABSL_GUARDED_BY(mu_);
+  mutable std::uint64_t sessions_ ABSL_GUARDED_BY(mu_) = 2;
+};
+
+class FakeMessages final : public delivery::MessageSource {
+ public:
+  absl::StatusOr<delivery::MessageView> Get(const base::Id& id) override {
+    for (const delivery::MessageView& message : messages) {
+      if (message.rows.front().message_id == id) return message;
+    }
+    return absl::NotFoundError(absl::StrCat("message_id: no message ", id.ToString()));
+  }
+  absl::StatusOr<Page> List(const Query& query) override {
+    Page page;
+    for (const delivery::MessageView& message : messages) {
+      if (!(query.after < message.rows.front().message_id)) continue;
+      if (page.messages.size() == static_cast<std::size_t>(query.page_size)) {
+        page.next = page.messages.back().rows.front().message_id;
+        break;
+      }
+      page.messages.push_back(message);
+    }
+    return page;
+  }
+  std::vector<delivery::MessageView> messages;
+};
+
+// A session of delivery, as far as the bridge sees it.
+class FakeSession {
+ public:
+  explicit FakeSession(bridge::Bridge& bridge, std::string domain = "a.example") : bridge_(bridge) {
+    info.id = base::NewId(absl::Now());
+    info.pair = std::make_shared<const mail::PairKey>(mail::PairKey{std::move(domain), "default"});
+    info.remote_address = "192.0.2.1:25";
+  }
+
+  // A session never goes while its question is open.
+  ~FakeSession() {
+    if (!asked.settled) Settle();
+  }
+
+  void Connect() {
+    hooks::ConnectionAttempt attempt;
+    attempt.connection = &info;
+    attempt.attempt_number = 1;
+    hooks::DomainRecord record{};
+    record.attempt = &attempt;
+    bridge_.PostInitiate(record, 7);
+  }
+  void Attempt() {
+    report.message_id = base::NewId(absl::Now());
+    report.disposition = mail::Disposition::kDelivered;
+    report.reply.code = 250;
+    bridge_.OnDeliveryAttempt(info, report);
+  }
+  // True if an answer must be waited for.
+  bool Ask() {
+    Attempt();
+    construct = hooks::DeliveryConstruct{};
+    construct.connection_info = &info;
+    construct.report = &report;
+    asked = bridge_.Ask(construct, true, [this] {
+      base::MutexLock lock(mu_);
+      woken_ = true;
+      changed_.notify_all();
+    });
+    return !asked.settled;
+  }
+  // False when the answer has not come within `limit`.
+  bool AwaitWake(absl::Duration limit = absl::Seconds(20)) {
+    base::MutexLock lock(mu_);
+    const auto until = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(limit);
+    while (!woken_) {
+      if (changed_.wait_until(lock.native(), until) == std::cv_status::timeout) return woken_;
+    }
+    return true;
+  }
+  hooks::ShutdownVerdict Settle() {
+    if (!asked.settled) bridge_.Settle(asked.question, construct);
+    asked.settled = true;
+    hooks::ShutdownVerdict verdict;
+    if (bridge::Bridge::ShouldShutdown(construct) != 0) verdict = *construct.remote;
+    bridge_.OnVerdict(construct, verdict);
+    return verdict;
+  }
+  void Close() { bridge_.OnConnectionClosed(info, {}); }
+
+  mail::ConnectionInfo info;
+  hooks::AttemptReport report;
+  hooks::DeliveryConstruct construct;
+  hooks::VerdictSource::Asked asked;
+
+ private:
+  bridge::Bridge& bridge_;
+  base::Mutex mu_;
+  std::condition_variable changed_;
+  bool woken_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+class RpcTest : public testing::Test {
+ protected:
+  RpcTest() {
+    policy.timeout = absl::Seconds(5);  // far above what a loaded machine needs
+  }
+  ~RpcTest() override {
+    server.reset();
+    bridge.reset();
+  }
+
+  void Start() {
+    bridge = std::make_unique<bridge::Bridge>(policy, clock, registry, EncodeEvent);
+    absl::StatusOr<std::unique_ptr<RpcServer>> started = RpcServer::Start(
+        {.listeners = listeners, .limits = limits},
+        {intake, control, messages, *bridge, bindings, registry, clock, [this] { return chains; }});
+    ASSERT_TRUE(started.ok()) << started.status();
+    server = *std::move(started);
+    const std::string target = server->ports()[0] != 0
+                                   ? absl::StrCat("127.0.0.1:", server->ports()[0])
+                                   : listeners[0].address;
+    channel = grpc::CreateChannel(target, grpc::InsecureChannelCredentials());
+    delivery_stub = v1::Delivery::NewStub(channel);
+    hooks_stub = v1::Hooks::NewStub(channel);
+    control_stub = v1::Control::NewStub(channel);
+  }
+
+  // No call of a test may hang for ever.
+  static std::unique_ptr<grpc::ClientContext> Context() {
+    auto context = std::make_unique<grpc::ClientContext>();
+    context->set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+    return context;
+  }
+
+  static v1::SubmitRequest Message(std::string sender = "s@a.example") {
+    v1::SubmitRequest request;
+    request.set_sender(std::move(sender));
+    request.add_recipients("r@b.example");
+    request.set_content("Subject: x\r\n\r\nbody\r\n");
+    return request;
+  }
+
+  base::SystemClock clock;
+  base::Registry registry;
+  mail::BindingTable bindings;
+  bridge::PolicyOptions policy;
+  std::vector<Listener> listeners = {{"127.0.0.1:0"}};
+  Limits limits;
+  std::vector<ChainProvider> chains;
+  FakeIntake intake;
+  FakeControl control;
+  FakeMessages messages;
+  std::unique_ptr<bridge::Bridge> bridge;
+  std::unique_ptr<RpcServer> server;
+  std::shared_ptr<grpc::Channel> channel;
+  std::unique_ptr<v1::Delivery::Stub> delivery_stub;
+  std::unique_ptr<v1::Hooks::Stub> hooks_stub;
+  std::unique_ptr<v1::Control::Stub> control_stub;
+};
+
+}  // namespace postern::rpc
