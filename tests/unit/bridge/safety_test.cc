@@ -279,8 +279,10 @@ TEST_F(SafetyTest, ManyThreadsAtOnceKeepTheBooks) {
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
   std::atomic<std::uint64_t> unsettled{0};
+  std::atomic<int> attached{0};  // sessions begin when both clients have been there
   for (int t = 0; t < 3; ++t) {
-    threads.emplace_back([this, &unsettled, t] {
+    threads.emplace_back([this, &unsettled, &attached, t] {
+      while (attached.load() < 2) std::this_thread::yield();
       for (int i = 0; i < 150; ++i) {
         FakeSession session(*bridge, clock, absl::StrCat("d", t, ".example"));
         session.Connect();
@@ -299,11 +301,12 @@ TEST_F(SafetyTest, ManyThreadsAtOnceKeepTheBooks) {
     });
   }
   for (int c = 0; c < 2; ++c) {
-    threads.emplace_back([this, &stop, c] {
+    threads.emplace_back([this, &stop, &attached, c] {
       for (int round = 0; !stop.load(); ++round) {
         AttachRequest request = Request(c == 0 ? "p" : "q");
         request.kinds = KindSet::All();
         auto session = *bridge->Attach(std::move(request), std::make_shared<CountingSubscriber>());
+        if (round == 0) attached.fetch_add(1);
         std::uint64_t id = 0;
         for (int i = 0; i < 300 && !stop.load(); ++i) {
           const Received received = TakeAll(*session);
