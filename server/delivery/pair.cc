@@ -30,7 +30,7 @@ Pair::Pair(Context& context, Scheduler& scheduler, std::shared_ptr<const mail::P
       redial_(options_->redial_rate, options_->redial_burst),
       timer_(std::make_unique<asio::steady_timer>(scheduler.io())) {}
 
-Pair::~Pair() = default;
+Pair::~Pair() { context_.board.Clear(*key_); }
 
 const std::shared_ptr<const mail::DeliveryOptions>& Pair::options() {
   if (options_->generation != context_.options.generation()) {
@@ -195,10 +195,11 @@ void Pair::ArmTimer() {
   if (at == absl::InfiniteFuture() || (timer_at_ <= at && timer_at_ > steady)) return;
   timer_at_ = at;
   timer_->expires_after(absl::ToChronoNanoseconds(std::max(at - steady, absl::Milliseconds(1))));
-  timer_->async_wait([this](std::error_code error) {
-    if (error) return;
-    timer_at_ = absl::InfiniteFuture();
-    Maintain();
+  timer_->async_wait([weak = std::weak_ptr<Pair*>(self_)](std::error_code error) {
+    const std::shared_ptr<Pair*> self = weak.lock();
+    if (error || self == nullptr) return;
+    (*self)->timer_at_ = absl::InfiniteFuture();
+    (*self)->Maintain();
   });
 }
 
@@ -207,9 +208,9 @@ void Pair::BeginDrain() {
   for (auto it = idle_.begin(); it != idle_.end();) (*it++)->Wake();
 }
 
-bool Pair::disposable() const {
-  return queue_.empty() && connections_ == 0 && rows_in_session_ == 0 &&
-         backoff_until_ == absl::InfinitePast() && to_replace_ == 0;
+bool Pair::disposable() {
+  const absl::Time steady = context_.clock.Steady();
+  return empty() && backoff_until_ <= steady && (to_replace_ == 0 || redial_.Full(steady));
 }
 
 QueueInfo Pair::info() const {

@@ -78,8 +78,10 @@ class Pair {
   Scheduler& scheduler() { return scheduler_; }
   Recorder& recorder() { return recorder_; }
   std::uint64_t queue_depth() const { return queue_.active_size() + queue_.delayed_size(); }
-  // Nothing is left here that would be missed.
-  bool disposable() const;
+  // No mail and no connection: not worth listing.
+  bool empty() const { return queue_.empty() && connections_ == 0 && rows_in_session_ == 0; }
+  // Empty, and nothing is remembered here that would be missed.
+  bool disposable();
   QueueInfo info() const;
 
  private:
@@ -111,6 +113,8 @@ class Pair {
   absl::Time redial_at_ = absl::InfinitePast();  // steady; when the next token is there
   std::unique_ptr<asio::steady_timer> timer_;
   absl::Time timer_at_ = absl::InfiniteFuture();  // steady; infinite: not armed
+  // Held weakly by the timer's handler, which may be on its way when the pair goes.
+  const std::shared_ptr<Pair*> self_ = std::make_shared<Pair*>(this);
   friend class Connection;
 };
 

@@ -141,7 +141,7 @@ void Scheduler::RequestShutdown(const base::Id& connection, const hooks::Shutdow
 void Scheduler::ListQueues(const std::function<bool(const mail::PairKey&)>& match,
                            std::vector<QueueInfo>* out) const {
   for (const auto& [key, pair] : pairs_) {
-    if (match(key)) out->push_back(pair->info());
+    if (match(key) && !pair->empty()) out->push_back(pair->info());
   }
 }
 

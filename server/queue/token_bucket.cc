@@ -27,6 +27,11 @@ bool TokenBucket::Take(absl::Time now) {
   return true;
 }
 
+bool TokenBucket::Full(absl::Time now) {
+  Refill(now);
+  return tokens_ >= burst_ - 1e-6;
+}
+
 absl::Time TokenBucket::NextToken(absl::Time now) {
   Refill(now);
   if (tokens_ >= 1 - 1e-6) return now;

@@ -14,6 +14,8 @@ class TokenBucket {
   bool Take(absl::Time now);
   // When the next token is there; `now` if there is one.
   absl::Time NextToken(absl::Time now);
+  // Nothing was taken lately: as good as new.
+  bool Full(absl::Time now);
   // Changes the limits; tokens in hand stay, up to the new burst.
   void Configure(double rate, int burst);
 

@@ -142,4 +142,5 @@ def main():
               f"{statistics.median(f[1] for f in figures):.1f} us CPU/msg")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -46,6 +46,15 @@ TEST(TokenBucketTest, GivesTheBurstAndThenTheRate) {
   EXPECT_TRUE(bucket.Take(start + absl::Milliseconds(500)));
 }
 
+TEST(TokenBucketTest, IsFullAgainWhenWhatWasTakenHasComeBack) {
+  TokenBucket bucket(2, 3);
+  const absl::Time start = absl::FromUnixSeconds(1);
+  EXPECT_TRUE(bucket.Full(start));
+  EXPECT_TRUE(bucket.Take(start));
+  EXPECT_FALSE(bucket.Full(start + absl::Milliseconds(400)));
+  EXPECT_TRUE(bucket.Full(start + absl::Milliseconds(500)));
+}
+
 TEST(TokenBucketTest, NeverHoldsMoreThanTheBurst) {
   TokenBucket bucket(1, 2);
   const absl::Time start = absl::FromUnixSeconds(1);
