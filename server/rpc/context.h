@@ -15,7 +15,7 @@
 #include "server/bridge/bridge.h"
 #include "server/delivery/control.h"
 #include "server/mail/binding.h"
-#include "server/rpc/cq.h"
+#include "server/rpc/signal.h"
 #include "server/rpc/worker.h"
 
 namespace postern::rpc {

@@ -5,8 +5,8 @@
 //
 // Arguments are taken by value, pointer or reference to what outlives the coroutine. gcc 12: never
 // pass a temporary aggregate, a capturing lambda or a braced value inside co_await f(...) (freed
-// wrongly), nor co_await behind && or || or inside do-while (awaited although it must not be).
-// Nothing here throws, and an exception that gets this far ends the process.
+// wrongly), and never write while (a && co_await b) (awaited although `a` is false). Nothing here
+// throws, and an exception that gets this far ends the process.
 #pragma once
 
 #include <coroutine>

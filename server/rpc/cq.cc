@@ -2,9 +2,10 @@
 
 #include <grpc/support/time.h>
 
+#include <algorithm>
 #include <chrono>
 
-#include "server/base/check.h"
+#include "server/rpc/signal.h"
 
 #if defined(__SANITIZE_THREAD__)
 extern "C" {
@@ -138,33 +139,6 @@ void Queue::RunReady() {
     ready_.pop_front();
     next.resume();
   }
-}
-
-void Signal::Set() {
-  set_ = true;
-  if (!waiter_) return;
-  if (deadline_ != absl::InfiniteFuture()) queue_.RemoveTimer(deadline_, this);
-  queue_.Ready(std::exchange(waiter_, nullptr));
-}
-
-void Signal::TimeOut() {
-  queue_.RemoveTimer(deadline_, this);
-  queue_.Ready(std::exchange(waiter_, nullptr));
-}
-
-void Signal::Awaiter::await_suspend(std::coroutine_handle<> h) {
-  POSTERN_CHECK(!signal_.waiter_);
-  signal_.waiter_ = h;
-  signal_.deadline_ = deadline_;
-  if (deadline_ != absl::InfiniteFuture()) signal_.queue_.AddTimer(deadline_, &signal_);
-}
-
-void Wakeup::Notify() {
-  if (posted_.exchange(true, std::memory_order_acq_rel)) return;
-  inbox_->Post([self = shared_from_this()] {
-    self->posted_.store(false, std::memory_order_release);
-    self->signal_.Set();
-  });
 }
 
 }  // namespace postern::rpc

@@ -1,11 +1,7 @@
 // Queue: one completion queue, one thread, and the coroutines that live on it.
 //
 // A call belongs to the queue that accepted it and is only ever touched by that queue's thread, so
-// a service holds no lock. Other threads reach a call by a Wakeup.
-//
-//   auto wakeup = std::make_shared<Wakeup>(queue);
-//   intake.Submit(..., [wakeup](...) { wakeup->Notify(); });   // any thread
-//   co_await wakeup->signal().Wait();                          // the queue's thread
+// a service holds no lock. Other threads reach a call by a Wakeup (signal.h).
 //
 // gRPC 1.51's callback API is not used: its threads sleep up to 100 ms between polls.
 #pragma once
@@ -13,7 +9,6 @@
 #include <grpcpp/alarm.h>
 #include <grpcpp/completion_queue.h>
 
-#include <atomic>
 #include <condition_variable>
 #include <coroutine>
 #include <deque>
@@ -26,7 +21,6 @@
 
 #include "absl/time/time.h"
 #include "server/base/mutex.h"
-#include "server/rpc/coro.h"
 
 namespace postern::rpc {
 
@@ -113,56 +107,6 @@ class Queue {
   std::condition_variable idle_;
   int coroutines_ ABSL_GUARDED_BY(mu_) = 0;
   std::thread thread_;
-};
-
-// Something to wait for: set stays set until a wait takes it. One waiter. Thread: the queue's.
-class Signal {
- public:
-  explicit Signal(Queue& queue) : queue_(queue) {}
-  Signal(const Signal&) = delete;
-  Signal& operator=(const Signal&) = delete;
-
-  void Set();
-  // For the queue: the deadline of the present wait has come.
-  void TimeOut();
-
-  class Awaiter {
-   public:
-    Awaiter(Signal& signal, absl::Time deadline) : signal_(signal), deadline_(deadline) {}
-    bool await_ready() const { return signal_.set_; }
-    void await_suspend(std::coroutine_handle<> h);
-    bool await_resume() { return std::exchange(signal_.set_, false); }
-
-   private:
-    Signal& signal_;
-    const absl::Time deadline_;
-  };
-  // True when the signal was set, false when `deadline` (of Queue::Now) came first.
-  Awaiter WaitUntil(absl::Time deadline) { return Awaiter(*this, deadline); }
-  Awaiter Wait() { return Awaiter(*this, absl::InfiniteFuture()); }
-
- private:
-  Queue& queue_;
-  bool set_ = false;
-  std::coroutine_handle<> waiter_;
-  absl::Time deadline_ = absl::InfiniteFuture();
-};
-
-// A Signal that any thread may set. Held by the coroutine that waits and by whoever will notify it.
-// Notifications that come before the coroutine runs are one.
-class Wakeup : public std::enable_shared_from_this<Wakeup> {
- public:
-  explicit Wakeup(Queue& queue) : inbox_(queue.inbox()), signal_(queue) {}
-  virtual ~Wakeup() = default;
-  // Thread: any.
-  void Notify();
-  // Thread: the queue's.
-  Signal& signal() { return signal_; }
-
- private:
-  const std::shared_ptr<Inbox> inbox_;
-  std::atomic<bool> posted_{false};
-  Signal signal_;
 };
 
 }  // namespace postern::rpc

@@ -8,7 +8,7 @@
 
 #include "postern/v1/hooks.pb.h"
 #include "server/bridge/bridge.h"
-#include "server/rpc/call.h"
+#include "server/rpc/calls.h"
 #include "server/rpc/context.h"
 #include "server/rpc/frame_pump.h"
 #include "server/rpc/unserved.h"

@@ -14,8 +14,8 @@
 #include "server/bridge/subscriber.h"
 #include "server/rpc/context.h"
 #include "server/rpc/coro.h"
-#include "server/rpc/cq.h"
 #include "server/rpc/frames.h"
+#include "server/rpc/signal.h"
 
 namespace postern::rpc {
 

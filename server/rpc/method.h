@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-#include "server/rpc/call.h"
+#include "server/rpc/calls.h"
 #include "server/rpc/coro.h"
 #include "server/rpc/stats.h"
 #include "server/rpc/unserved.h"

@@ -20,6 +20,9 @@ namespace {
 
 // Content, envelope and framing of one submission; over that gRPC itself refuses the frame.
 constexpr int kMaxReceiveBytes = 64 << 20;
+constexpr int kKeepaliveMillis = 30'000;
+constexpr int kKeepaliveTimeoutMillis = 10'000;
+constexpr int kLeastPingIntervalMillis = 5'000;
 
 }  // namespace
 
@@ -94,6 +97,11 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ServerOptions option
                              absl::StartsWith(address, "unix:") ? nullptr : &ports[i]);
   }
   builder.SetMaxReceiveMessageSize(kMaxReceiveBytes);
+  // A client whose host is gone is noticed; one that asks as often is not taken for an attacker.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMillis);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMillis);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             kLeastPingIntervalMillis);
   // Two servers on one port would share its calls at random.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   self->parts_ = std::make_unique<Parts>(

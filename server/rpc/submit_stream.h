@@ -9,7 +9,7 @@
 
 #include "postern/v1/delivery.pb.h"
 #include "server/delivery/control.h"
-#include "server/rpc/call.h"
+#include "server/rpc/calls.h"
 #include "server/rpc/context.h"
 #include "server/rpc/unserved.h"
 

@@ -1,7 +1,8 @@
 // UnservedMethods: answers every method that no service here serves with UNIMPLEMENTED naming it.
 #pragma once
 
-#include "server/rpc/call.h"
+#include "server/rpc/calls.h"
+#include "server/rpc/coro.h"
 #include "server/rpc/stats.h"
 
 namespace postern::rpc {

@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "server/base/mutex.h"
 #include "server/rpc/coro.h"
-#include "server/rpc/cq.h"
+#include "server/rpc/signal.h"
 
 namespace postern::rpc {
 

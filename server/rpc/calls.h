@@ -1,0 +1,142 @@
+// Calls as coroutines read them: UnaryCall, WriterCall (server stream), StreamCall (both ways).
+//
+//   if (!co_await call.Read(&frame)) ...     the client has half-closed or is gone
+//   co_await call.Write(answer);             one write at a time
+//   co_await call.Finish(status);
+//   co_await call.Done();                    then the call may be destroyed
+//
+// See call.h. Thread: the call's queue.
+#pragma once
+
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/support/async_stream.h>
+#include <grpcpp/support/async_unary_call.h>
+
+#include "absl/status/status.h"
+#include "server/rpc/call.h"
+
+namespace postern::rpc {
+
+template <class Request, class Response>
+class UnaryCall final : public WithContext<grpc::ServerContext>, public Call {
+ public:
+  using Responder = grpc::ServerAsyncResponseWriter<Response>;
+  explicit UnaryCall(Queue& queue) : Call(queue, context), responder_(&context) {}
+
+  // False: the server shuts down; there was no call. `method`: AsyncService::RequestX.
+  template <class Service, class Owner>
+  auto Accept(Service& service,
+              void (Owner::*method)(grpc::ServerContext*, Request*, Responder*,
+                                    grpc::CompletionQueue*, grpc::ServerCompletionQueue*, void*)) {
+    auto start = [this, &service, method](void* tag) {
+      (service.*method)(&context, &request, &responder_, queue().cq(), queue().cq(), tag);
+    };
+    return Operation<decltype(start)>(start);
+  }
+  // Answers `response`, or the error.
+  auto Finish(const absl::Status& status) {
+    auto start = [this, &status](void* tag) {
+      if (status.ok()) {
+        responder_.Finish(response, grpc::Status::OK, tag);
+      } else {
+        responder_.FinishWithError(ToGrpc(status), tag);
+      }
+    };
+    return Operation<decltype(start)>(start);
+  }
+
+  Request request;
+  Response response;
+
+ private:
+  Responder responder_;
+};
+
+template <class Request, class Response>
+class WriterCall final : public WithContext<grpc::ServerContext>, public Call {
+ public:
+  using Writer = grpc::ServerAsyncWriter<Response>;
+  explicit WriterCall(Queue& queue) : Call(queue, context), writer_(&context) {}
+
+  template <class Service, class Owner>
+  auto Accept(Service& service,
+              void (Owner::*method)(grpc::ServerContext*, Request*, Writer*, grpc::CompletionQueue*,
+                                    grpc::ServerCompletionQueue*, void*)) {
+    auto start = [this, &service, method](void* tag) {
+      (service.*method)(&context, &request, &writer_, queue().cq(), queue().cq(), tag);
+    };
+    return Operation<decltype(start)>(start);
+  }
+  // False: the client is gone.
+  auto Write(const Response& response) {
+    auto start = [this, &response](void* tag) { writer_.Write(response, tag); };
+    return Operation<decltype(start)>(start);
+  }
+  auto Finish(const absl::Status& status) {
+    auto start = [this, &status](void* tag) { writer_.Finish(ToGrpc(status), tag); };
+    return Operation<decltype(start)>(start);
+  }
+
+  Request request;
+
+ private:
+  Writer writer_;
+};
+
+// Read and Write may be under way at the same time, from two coroutines.
+template <class Request, class Response>
+class StreamCall final : public WithContext<grpc::ServerContext>, public Call {
+ public:
+  using Stream = grpc::ServerAsyncReaderWriter<Response, Request>;
+  explicit StreamCall(Queue& queue) : Call(queue, context), stream_(&context) {}
+
+  template <class Service, class Owner>
+  auto Accept(Service& service,
+              void (Owner::*method)(grpc::ServerContext*, Stream*, grpc::CompletionQueue*,
+                                    grpc::ServerCompletionQueue*, void*)) {
+    auto start = [this, &service, method](void* tag) {
+      (service.*method)(&context, &stream_, queue().cq(), queue().cq(), tag);
+    };
+    return Operation<decltype(start)>(start);
+  }
+  // False: the client has half-closed, or the call is over. `request` must live until then.
+  auto Read(Request* request) {
+    auto start = [this, request](void* tag) { stream_.Read(request, tag); };
+    return Operation<decltype(start)>(start);
+  }
+  auto Write(const Response& response) {
+    auto start = [this, &response](void* tag) { stream_.Write(response, tag); };
+    return Operation<decltype(start)>(start);
+  }
+  // A pending Read comes back false.
+  auto Finish(const absl::Status& status) {
+    auto start = [this, &status](void* tag) { stream_.Finish(ToGrpc(status), tag); };
+    return Operation<decltype(start)>(start);
+  }
+
+ private:
+  Stream stream_;
+};
+
+// A call to a method that no service here serves.
+class GenericCall final : public WithContext<grpc::GenericServerContext>, public Call {
+ public:
+  explicit GenericCall(Queue& queue) : Call(queue, context), stream_(&context) {}
+
+  auto Accept(grpc::AsyncGenericService& service) {
+    auto start = [this, &service](void* tag) {
+      service.RequestCall(&context, &stream_, queue().cq(), queue().cq(), tag);
+    };
+    return Operation<decltype(start)>(start);
+  }
+  auto Finish(const absl::Status& status) {
+    auto start = [this, &status](void* tag) { stream_.Finish(ToGrpc(status), tag); };
+    return Operation<decltype(start)>(start);
+  }
+
+ private:
+  grpc::GenericServerAsyncReaderWriter stream_;
+};
+
+}  // namespace postern::rpc
