@@ -45,8 +45,10 @@ class Kill9RestartWithMailInEveryState(Scenario):
         in_dot = submit(["r@dot.test"])
         untouched = submit(["r@first.test"])   # its connection is open, nothing was said yet
         self.sink.wait_transactions(3)         # done, the part of mixed, and the one behind its dot
-        self.sink.wait(lambda: any(c.local_address == RCPT and "rcpt: hangs" in c.notes()
-                                   for c in self.sink.connections), 10, "a receiver hangs at rcpt")
+        for address, stage in ((RCPT, "rcpt"), (FIRST, "greeting")):
+            self.sink.wait(lambda: any(c.local_address == address and f"{stage}: hangs" in c.notes()
+                                       for c in self.sink.connections),
+                           10, f"a receiver hangs at {stage}")
 
         daemon.restart(kill=True)
 

@@ -12,7 +12,7 @@ MAX_LINES = 500
 RULES = [
     (r"^server/.*\.(cc|h)$", r"std::string_view", "absl::string_view is the house's (Debian's is a type of its own)"),
     (r"^server/(?!base/).*\.(cc|h)$", r"absl::(Mutex|Notification|CondVar)\b", "use server/base/mutex.h: ThreadSanitizer cannot see into absl's"),
-    (r"^tests/.*\.(cc|py)$", r"sleep_for|SleepFor|\busleep\(", "tests wait for events, not for time"),
+    (r"^tests/(?!bench/).*\.(cc|py)$", r"sleep_for|SleepFor|\busleep\(", "tests wait for events, not for time"),
     (r"^tests/integration/.*\.py$", r"time\.sleep", "tests wait for events, not for time"),
     # gcc 12 may free these too early or not compile them: a named local, then std::move.
     (r"^server/.*\.(cc|h)$", r"co_await [\w.:>-]+\([^;{]*(\[[&=\w, ]*\]\s*(\(|\{)|\{[^}]*\})", "no lambda or braced value inside co_await f(...): a named local, then std::move"),
