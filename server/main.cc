@@ -101,7 +101,7 @@ int Run(const config::LoadedConfig& loaded, const sigset_t& signals) {
   queue::History history;
   delivery::DeliveryMetrics metrics(registry);
   delivery::Context context{clock,   **spool, options, bindings, hook_point,
-                            history, metrics, {},      {},       {}};
+                            history, metrics, {},      {}};
   dns::ResolverOptions dns;
   dns.channel.servers.assign(config.dns_servers().begin(), config.dns_servers().end());
   absl::Status dns_status;

@@ -24,8 +24,6 @@ struct Context {
   DeliveryMetrics& metrics;
   PairBoard board;
   std::atomic<bool> draining{false};
-  // For tests and suspended starts: rows are queued, but no connection is opened.
-  std::atomic<bool> suspended{false};
 };
 
 }  // namespace postern::delivery

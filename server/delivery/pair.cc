@@ -148,8 +148,7 @@ bool Pair::MayDial(absl::Time steady) {
 
 void Pair::OpenConnections() {
   const absl::Time steady = context_.clock.Steady();
-  if (context_.draining.load(std::memory_order_relaxed) ||
-      context_.suspended.load(std::memory_order_relaxed) || steady < backoff_until_ ||
+  if (context_.draining.load(std::memory_order_relaxed) || steady < backoff_until_ ||
       !context_.spool.healthy()) {
     return;
   }
@@ -229,8 +228,6 @@ QueueInfo Pair::info() const {
   if (queue_.active_size() > 0) {
     if (context_.draining.load(std::memory_order_relaxed)) {
       info.waiting_for = "drain";
-    } else if (context_.suspended.load(std::memory_order_relaxed)) {
-      info.waiting_for = "suspended";
     } else if (!context_.spool.healthy()) {
       info.waiting_for = "spool";
     } else if (backoff_until_ > steady) {

@@ -67,7 +67,7 @@ class IntakeTest : public ::testing::Test {
   hooks::HookPoint hook_point{clock, nullptr, nullptr};
   queue::History history;
   DeliveryMetrics metrics{registry};
-  Context context{clock, spool, options, bindings, hook_point, history, metrics, {}, {}, {}};
+  Context context{clock, spool, options, bindings, hook_point, history, metrics, {}, {}};
   std::vector<queue::RowPtr> queued;
   SpoolIntake intake{context, IntakeLimits{1000, 3},
                      [this](queue::RowPtr row) { queued.push_back(std::move(row)); }};
