@@ -15,8 +15,10 @@
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/metrics.h"
+#include "server/base/notify.h"
 #include "server/bridge/bridge.h"
 #include "server/config/config.h"
+#include "server/config/environment.h"
 #include "server/config/options_resolver.h"
 #include "server/delivery/dispatcher.h"
 #include "server/dns/cares_resolver.h"
@@ -146,9 +148,11 @@ int Run(const config::LoadedConfig& loaded, const sigset_t& signals) {
   std::printf("ready grpc=%s http=%s pid=%d\n", absl::StrJoin(addresses, ",").c_str(),
               (*http)->address().c_str(), static_cast<int>(getpid()));
   std::fflush(stdout);
+  base::NotifyManager("READY=1");
 
   int signal_number = 0;
   sigwait(&signals, &signal_number);
+  base::NotifyManager("STOPPING=1");
   const absl::Duration budget = DrainBudget(config);
   base::Log().info("signal {}: ending within {}", signal_number, absl::FormatDuration(budget));
   (*rpc)->NoteDraining(budget);
@@ -168,15 +172,18 @@ int Main(int argc, char** argv) {
   CLI::App app{"posternd: outbound mail delivery, submitted and steered over gRPC."};
   std::string file = "/etc/postern/postern.yaml";
   bool check = false;
-  app.add_option("-c,--config", file, "The configuration file")->capture_default_str();
+  app.add_option("-c,--config", file, "The configuration file")
+      ->capture_default_str()
+      ->envname("POSTERN_CONFIG");
   app.add_flag("--check-config", check, "Read the configuration, say what is wrong with it, exit");
   app.set_version_flag("--version", kVersion);
   app.footer(
       "Prints one line `ready grpc=ADDRESS http=ADDRESS pid=N` when it takes mail.\n"
       "SIGTERM drains: no new mail, sessions end at their transaction boundary, within\n"
       "options.drain_budget; a second SIGTERM ends at once. Exit codes: 0 ended as asked,\n"
-      "1 could not start (the reason is on standard error), 2 usage.\n\n"
-      "Example:\n  posternd --config deploy/postern.yaml --check-config");
+      "1 could not start (the reason is on standard error), 2 usage.\n\n" +
+      config::EnvironmentHelp() +
+      "\nExample:\n  posternd --config deploy/postern.yaml --check-config");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -191,6 +198,7 @@ int Main(int argc, char** argv) {
   }
   RaiseDescriptorLimit();
   SetLogLevel(loaded->config.server().log_level());
+  for (const std::string& note : loaded->notes) base::Log().info("{}", note);
   return Run(*loaded, signals);
 }
 

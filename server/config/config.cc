@@ -2,10 +2,12 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "server/config/environment.h"
 #include "server/config/problems.h"
 #include "server/config/validate.h"
 #include "server/config/yaml_walker.h"
@@ -22,7 +24,13 @@ absl::Status CannotRead(const std::string& path, int error) {
 
 }  // namespace
 
-absl::StatusOr<LoadedConfig> Load(const std::string& path) {
+std::optional<std::string> ProcessEnvironment(const char* name) {
+  const char* value = std::getenv(name);
+  if (value == nullptr) return std::nullopt;
+  return value;
+}
+
+absl::StatusOr<LoadedConfig> Load(const std::string& path, const Environment& environment) {
   const auto close = [](std::FILE* f) { std::fclose(f); };
   const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "re"), close);
   if (file == nullptr) return CannotRead(path, errno);
@@ -34,7 +42,9 @@ absl::StatusOr<LoadedConfig> Load(const std::string& path) {
     text.append(buffer, n);
   }
   if (std::ferror(file.get()) != 0) return CannotRead(path, errno);
-  return LoadText(path, text);
+  absl::StatusOr<LoadedConfig> loaded = LoadText(path, text);
+  if (!loaded.ok()) return loaded;
+  return ApplyEnvironment(environment, *std::move(loaded));
 }
 
 absl::StatusOr<LoadedConfig> LoadText(const std::string& name, const std::string& text) {

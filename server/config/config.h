@@ -9,7 +9,10 @@
 // The schema is proto/postern/v1/config.proto. Thread: any.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,13 +24,20 @@ namespace postern::config {
 struct LoadedConfig {
   std::string source;  // the file's name, for messages
   postern::v1::Config config;
+  std::vector<std::string> notes;  // for the log: what the environment changed
 };
 
-// Reads a file. INVALID_ARGUMENT with all errors, one a line; what is not there is not a default:
-// an unreadable file is INVALID_ARGUMENT too, naming file and cause.
-absl::StatusOr<LoadedConfig> Load(const std::string& path);
+// The value of an environment variable; nullopt: not set.
+using Environment = std::function<std::optional<std::string>(const char* name)>;
+std::optional<std::string> ProcessEnvironment(const char* name);
 
-// The same for YAML at hand; `name` stands for the file in the errors.
+// Reads a file and puts the environment over it (environment.h). INVALID_ARGUMENT with all errors,
+// one a line; what is not there is not a default: an unreadable file is INVALID_ARGUMENT too,
+// naming file and cause.
+absl::StatusOr<LoadedConfig> Load(const std::string& path,
+                                  const Environment& environment = ProcessEnvironment);
+
+// The same for YAML at hand, without the environment; `name` stands for the file in the errors.
 absl::StatusOr<LoadedConfig> LoadText(const std::string& name, const std::string& text);
 
 // Checks a configuration that came by another way (a call): "path: cause" for each error.
