@@ -1,0 +1,137 @@
+"""A container of the image at the other end of a cable, and what is seen of it from here.
+
+The test runs in a network namespace of its own ("outside", 192.0.2.1). Each container starts with no
+network and is then given one end of a veth pair: 192.0.2.2. Nothing of this reaches the machine.
+"""
+
+import http.client
+import json
+import os
+import subprocess
+import tempfile
+import time
+import uuid
+
+from running import eventually
+
+OUTSIDE, INSIDE = "192.0.2.1", "192.0.2.2"
+
+
+def run(*words, check=True, stdin=None, timeout=120):
+    """Runs a program; its standard output. AssertionError with everything it said if it fails."""
+    done = subprocess.run([str(w) for w in words], input=stdin, capture_output=True, text=True,
+                          timeout=timeout)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, words))}: exit {done.returncode}\n"
+                             f"{done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
+class Container:
+    """One container, with volumes of its own that survive its restarts. As strict as it gets: no
+    capability, no new privileges, a root file system that nobody can write to."""
+
+    def __init__(self, directory, image=None, environment=(), mounts=()):
+        self.image = image or os.environ["IMAGE"]
+        self.name = f"postern-test-{uuid.uuid4().hex[:8]}"
+        resolv = os.path.join(directory, "resolv.conf")
+        with open(resolv, "w", encoding="utf-8") as file:
+            file.write(f"nameserver {OUTSIDE}\n")
+        self.arguments = ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "all",
+                          "--security-opt", "no-new-privileges", "--memory", "512m",
+                          "--network", "none", "-v", f"{resolv}:/etc/resolv.conf:ro",
+                          "-v", f"{self.name}-spool:/var/spool/postern"]
+        for pair in environment:
+            self.arguments += ["-e", pair]
+        for mount in mounts:
+            self.arguments += ["-v", mount]
+        self.pid = 0
+
+    def launch(self):
+        """From the image to a process, without a network."""
+        run("podman", "run", "-d", "--name", self.name, *self.arguments, self.image)
+        return self
+
+    def start(self):
+        """From the image to a process that is on the network."""
+        return self.launch()._plug()
+
+    def restart(self):
+        run("podman", "start", self.name)
+        return self._plug()
+
+    def _plug(self):
+        self.pid = int(run("podman", "inspect", "-f", "{{.State.Pid}}", self.name))
+        run("ip", "link", "delete", "cable", check=False)
+        run("ip", "link", "add", "cable", "type", "veth", "peer", "name", "eth0", "netns", self.pid)
+        run("ip", "address", "add", f"{OUTSIDE}/24", "dev", "cable")
+        run("ip", "link", "set", "cable", "up")
+        inside = ("nsenter", "--net", "-t", self.pid, "ip")
+        run(*inside, "address", "add", f"{INSIDE}/24", "dev", "eth0")
+        run(*inside, "link", "set", "eth0", "up")
+        return self
+
+    def wait_ready(self, timeout=20):
+        def ready():
+            if not self.running():
+                raise AssertionError(f"the container ended\n{self.logs()}")
+            try:
+                return self.get("/readyz")[0] == 200
+            except OSError:
+                return False
+        eventually(ready, timeout, "/readyz")
+        return self
+
+    def running(self):
+        return self.inspect("{{.State.Running}}") == "true"
+
+    def inspect(self, form):
+        return run("podman", "inspect", "-f", form, self.name)
+
+    def logs(self):
+        done = subprocess.run(["podman", "logs", self.name], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=60)
+        return done.stdout
+
+    def get(self, path):
+        """(status, body) of a page, from outside."""
+        connection = http.client.HTTPConnection(INSIDE, 9091, timeout=10)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def postern(self, *words, stdin=None):
+        """`postern` in the container."""
+        interactive = ["-i"] if stdin is not None else []
+        return run("podman", "exec", *interactive, self.name, "postern", *words, stdin=stdin)
+
+    def submit(self, recipient, content="Subject: test\n\nHello\n"):
+        """Over the unix socket; the id of the message."""
+        out = self.postern("submit", "--json", "--from", "s@source.test", "--to", recipient,
+                           stdin=content)
+        return json.loads(out)["message_id"]
+
+    def stop(self, patience=10):
+        """SIGTERM, and SIGKILL after `patience` s; (exit code, seconds it took)."""
+        begin = time.monotonic()
+        run("podman", "stop", "-t", patience, self.name)
+        took = time.monotonic() - begin
+        return int(self.inspect("{{.State.ExitCode}}")), took
+
+    def kill(self):
+        run("podman", "kill", "--signal", "KILL", self.name)
+        run("podman", "wait", self.name)
+
+    def remove(self):
+        run("podman", "rm", "-f", "-v", "-t", "1", self.name, check=False)
+        run("podman", "volume", "rm", "-f", f"{self.name}-spool", check=False)
+
+
+def scratch(test):
+    """A temporary directory that goes with the test."""
+    directory = tempfile.TemporaryDirectory(prefix="postern-container-")
+    test.addCleanup(directory.cleanup)
+    return directory.name
