@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/base/check.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/metrics.h"
@@ -20,6 +21,7 @@
 #include "server/config/config.h"
 #include "server/config/environment.h"
 #include "server/config/options_resolver.h"
+#include "server/config/settings.h"
 #include "server/delivery/dispatcher.h"
 #include "server/dns/cares_resolver.h"
 #include "server/hooks/registry.h"
@@ -78,6 +80,7 @@ void AddProcessMetrics(base::Registry& registry, const config::OptionsResolver& 
 
 int Run(const config::LoadedConfig& loaded, const sigset_t& signals) {
   const v1::Config& config = loaded.config;
+  const config::Settings settings = config::SettingsOf(config);
   base::SystemClock clock;
   base::Registry registry;
   mail::BindingTable bindings;
@@ -85,7 +88,7 @@ int Run(const config::LoadedConfig& loaded, const sigset_t& signals) {
   config::OptionsResolver options(config);
   AddProcessMetrics(registry, options);
 
-  auto spool = spool::RocksSpool::Open(MakeSpoolOptions(config.server(), &registry));
+  auto spool = spool::RocksSpool::Open(MakeSpoolOptions(settings, &registry));
   if (!spool.ok()) {
     return Fail(absl::UnavailableError(
         absl::StrCat(loaded.source, ": server.spool_directory: ", spool.status().message())));
@@ -107,14 +110,13 @@ int Run(const config::LoadedConfig& loaded, const sigset_t& signals) {
   dns::ResolverOptions dns;
   dns.channel.servers.assign(config.dns_servers().begin(), config.dns_servers().end());
   absl::Status dns_status;
-  delivery::Dispatcher dispatcher(context, MakeDeliveryOptions(config), [&](asio::io_context& io) {
+  const auto make_resolver = [&](asio::io_context& io) -> std::unique_ptr<dns::Resolver> {
     auto resolver = dns::CaresResolver::Create(io, dns, clock);
-    if (!resolver.ok()) {
-      dns_status = resolver.status();
-      return std::unique_ptr<dns::Resolver>();
-    }
-    return std::unique_ptr<dns::Resolver>(*std::move(resolver));
-  });
+    if (resolver.ok()) return *std::move(resolver);
+    dns_status = resolver.status();
+    return nullptr;
+  };
+  delivery::Dispatcher dispatcher(context, MakeDeliveryOptions(settings), make_resolver);
   if (!dns_status.ok()) {
     return Fail(absl::InvalidArgumentError(
         absl::StrCat(loaded.source, ": dns_servers: ", dns_status.message())));
@@ -135,13 +137,13 @@ int Run(const config::LoadedConfig& loaded, const sigset_t& signals) {
   if (!http.ok()) return Fail(http.status());
   dispatcher.Start();
   auto rpc = rpc::RpcServer::Start(
-      MakeRpcOptions(config),
+      MakeRpcOptions(settings),
       rpc::Dependencies{dispatcher.intake(), dispatcher, dispatcher.messages(), bridge, bindings,
                         registry, clock, ListChains});
   if (!rpc.ok()) return Fail(rpc.status());
 
   std::vector<std::string> addresses;
-  const rpc::ServerOptions listeners = MakeRpcOptions(config);
+  const rpc::ServerOptions listeners = MakeRpcOptions(settings);
   for (std::size_t i = 0; i < listeners.listeners.size(); ++i) {
     addresses.push_back(BoundAddress(listeners.listeners[i].address, (*rpc)->ports()[i]));
   }
@@ -153,7 +155,7 @@ int Run(const config::LoadedConfig& loaded, const sigset_t& signals) {
   int signal_number = 0;
   sigwait(&signals, &signal_number);
   base::NotifyManager("STOPPING=1");
-  const absl::Duration budget = DrainBudget(config);
+  const absl::Duration budget = settings.drain_budget;
   base::Log().info("signal {}: ending within {}", signal_number, absl::FormatDuration(budget));
   (*rpc)->NoteDraining(budget);
   dispatcher.BeginDrain(budget);
@@ -197,7 +199,7 @@ int Main(int argc, char** argv) {
     return 0;
   }
   RaiseDescriptorLimit();
-  SetLogLevel(loaded->config.server().log_level());
+  POSTERN_CHECK(base::SetLogLevel(config::SettingsOf(loaded->config).log_level).ok());
   for (const std::string& note : loaded->notes) base::Log().info("{}", note);
   return Run(*loaded, signals);
 }

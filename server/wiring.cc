@@ -1,19 +1,13 @@
 #include "server/wiring.h"
 
 #include <algorithm>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/check.h"
-#include "server/base/log.h"
+#include "server/config/values.h"
 #include "server/hooks/registry.h"
 
 namespace postern {
 namespace {
-
-absl::Duration ToDuration(const google::protobuf::Duration& d) {
-  return absl::Seconds(d.seconds()) + absl::Nanoseconds(d.nanos());
-}
 
 std::optional<bridge::DefaultVerdict> ToVerdict(v1::DefaultVerdict verdict) {
   switch (verdict) {
@@ -42,7 +36,7 @@ bridge::DefaultRule ToRule(const Rule& rule) {
 
 bridge::PolicyOptions MakePolicyOptions(const v1::Policy& policy) {
   bridge::PolicyOptions options;
-  if (policy.has_timeout()) options.timeout = ToDuration(policy.timeout());
+  if (policy.has_timeout()) options.timeout = config::FromProto(policy.timeout());
   options.defaults = ToRule(policy);
   for (const v1::PolicyDomainRule& rule : policy.domains()) {
     options.domains.push_back({rule.domain(), ToRule(rule)});
@@ -51,12 +45,12 @@ bridge::PolicyOptions MakePolicyOptions(const v1::Policy& policy) {
     bridge::ProviderRule provider;
     provider.name = rule.name();
     provider.rule = ToRule(rule);
-    if (rule.has_max_timeout()) provider.max_timeout = ToDuration(rule.max_timeout());
+    if (rule.has_max_timeout()) provider.max_timeout = config::FromProto(rule.max_timeout());
     options.providers.push_back(std::move(provider));
   }
   if (policy.has_max_streams()) options.max_streams = policy.max_streams();
   if (policy.has_event_ring_events()) options.ring_events = policy.event_ring_events();
-  if (policy.has_event_ring_age()) options.ring_age = ToDuration(policy.event_ring_age());
+  if (policy.has_event_ring_age()) options.ring_age = config::FromProto(policy.event_ring_age());
   options.bridge_first = policy.bridge_place() == v1::BRIDGE_PLACE_FIRST;
   return options;
 }
@@ -75,54 +69,34 @@ std::vector<hooks::ModuleSpec> MakeModuleSpecs(const v1::Config& config, const s
   return specs;
 }
 
-rpc::ServerOptions MakeRpcOptions(const v1::Config& config) {
+rpc::ServerOptions MakeRpcOptions(const config::Settings& settings) {
   rpc::ServerOptions options;
-  for (const v1::GrpcListener& listener : config.server().grpc_listeners()) {
-    options.listeners.push_back({listener.address(), listener.insecure()});
+  for (const config::Listener& listener : settings.grpc_listeners) {
+    options.listeners.push_back({listener.address, listener.insecure});
   }
-  if (options.listeners.empty()) options.listeners.push_back({"127.0.0.1:9090", false});
-  options.limits.drain_budget = DrainBudget(config);
+  options.limits.drain_budget = settings.drain_budget;
   return options;
 }
 
-spool::RocksSpool::Options MakeSpoolOptions(const v1::Server& server, base::Registry* registry) {
+spool::RocksSpool::Options MakeSpoolOptions(const config::Settings& settings,
+                                            base::Registry* registry) {
   spool::RocksSpool::Options options;
-  options.directory = server.spool_directory();
-  if (server.has_spool_reserve_bytes()) {
-    options.min_free_bytes = static_cast<std::uint64_t>(server.spool_reserve_bytes());
-  }
+  options.directory = settings.spool_directory;
+  options.min_free_bytes = static_cast<std::uint64_t>(settings.spool_reserve_bytes);
   options.registry = registry;
   return options;
 }
 
-delivery::Dispatcher::Options MakeDeliveryOptions(const v1::Config& config) {
+delivery::Dispatcher::Options MakeDeliveryOptions(const config::Settings& settings) {
   delivery::Dispatcher::Options options;
-  options.threads = config.server().has_scheduler_threads()
-                        ? static_cast<int>(config.server().scheduler_threads())
-                        : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  if (config.options().has_max_message_bytes()) {
-    options.limits.max_message_bytes =
-        static_cast<std::uint64_t>(config.options().max_message_bytes());
-  }
+  options.threads = settings.scheduler_threads;
+  options.limits.max_message_bytes = settings.max_message_bytes;
   return options;
-}
-
-absl::Duration DrainBudget(const v1::Config& config) {
-  return config.options().has_drain_budget() ? ToDuration(config.options().drain_budget())
-                                             : absl::Seconds(8);
 }
 
 std::string BoundAddress(const std::string& address, int port) {
   if (port == 0) return address;
   return absl::StrCat(address.substr(0, address.rfind(':')), ":", port);
-}
-
-void SetLogLevel(v1::LogLevel level) {
-  const char* word = "info";
-  if (level == v1::LOG_LEVEL_DEBUG) word = "debug";
-  if (level == v1::LOG_LEVEL_WARNING) word = "warn";
-  if (level == v1::LOG_LEVEL_ERROR) word = "error";
-  POSTERN_CHECK(base::SetLogLevel(word).ok());
 }
 
 std::vector<rpc::ChainProvider> ListChains() {

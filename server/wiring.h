@@ -6,6 +6,7 @@
 
 #include "postern/v1/config.pb.h"
 #include "server/bridge/policy.h"
+#include "server/config/settings.h"
 #include "server/delivery/dispatcher.h"
 #include "server/hooks/module_loader.h"
 #include "server/rpc/server.h"
@@ -15,14 +16,13 @@ namespace postern {
 
 bridge::PolicyOptions MakePolicyOptions(const v1::Policy& policy);
 std::vector<hooks::ModuleSpec> MakeModuleSpecs(const v1::Config& config, const std::string& file);
-rpc::ServerOptions MakeRpcOptions(const v1::Config& config);
-spool::RocksSpool::Options MakeSpoolOptions(const v1::Server& server, base::Registry* registry);
-delivery::Dispatcher::Options MakeDeliveryOptions(const v1::Config& config);
-absl::Duration DrainBudget(const v1::Config& config);
+rpc::ServerOptions MakeRpcOptions(const config::Settings& settings);
+spool::RocksSpool::Options MakeSpoolOptions(const config::Settings& settings,
+                                            base::Registry* registry);
+delivery::Dispatcher::Options MakeDeliveryOptions(const config::Settings& settings);
 
 // `address` as configured, with the port that is really listened on in place of 0.
 std::string BoundAddress(const std::string& address, int port);
-void SetLogLevel(v1::LogLevel level);
 
 // Every chain with its providers, as rpc lists them.
 std::vector<rpc::ChainProvider> ListChains();

@@ -13,10 +13,10 @@ namespace {
 
 constexpr char kDefaultGrpcListener[] = "127.0.0.1:9090";
 
-Listener ListenerAt(const std::string& address) {
+Listener ListenerAt(const std::string& address, bool insecure = false) {
   absl::StatusOr<Endpoint> endpoint = ParseEndpoint(address);
   POSTERN_CHECK(endpoint.ok());
-  return {address, *std::move(endpoint)};
+  return {address, *std::move(endpoint), insecure};
 }
 
 std::string LogLevelName(postern::v1::LogLevel level) {
@@ -43,7 +43,7 @@ Settings SettingsOf(const postern::v1::Config& config) {
   Settings settings;
   settings.spool_directory = server.spool_directory();
   for (const postern::v1::GrpcListener& listener : server.grpc_listeners()) {
-    settings.grpc_listeners.push_back(ListenerAt(listener.address()));
+    settings.grpc_listeners.push_back(ListenerAt(listener.address(), listener.insecure()));
   }
   if (settings.grpc_listeners.empty()) {
     settings.grpc_listeners.push_back(ListenerAt(kDefaultGrpcListener));

@@ -14,6 +14,7 @@ namespace postern::config {
 struct Listener {
   std::string address;  // as written, and as gRPC takes it
   Endpoint endpoint;
+  bool insecure = false;  // plaintext beyond loopback was asked for
 };
 
 struct Settings {

@@ -37,7 +37,9 @@ options: {max_message_bytes: 1MiB, drain_budget: 0}
   EXPECT_EQ(settings.spool_directory, "/var/spool");
   ASSERT_EQ(settings.grpc_listeners.size(), 2u);
   EXPECT_EQ(settings.grpc_listeners[0].address, "unix:/run/p.sock");
+  EXPECT_FALSE(settings.grpc_listeners[0].insecure);
   EXPECT_EQ(settings.grpc_listeners[1].endpoint.port, 1);
+  EXPECT_TRUE(settings.grpc_listeners[1].insecure);
   EXPECT_TRUE(settings.has_http);
   EXPECT_EQ(settings.http.host, "0.0.0.0");
   EXPECT_EQ(settings.http.port, 9091);
