@@ -6,6 +6,7 @@ import socket
 import subprocess
 import unittest
 
+from running import spawn
 from scenario import Scenario, eventually
 
 PROGRAM = shutil.which("smtp-sink", path="/usr/sbin:/usr/bin:/usr/local/sbin")
@@ -19,13 +20,13 @@ class PostfixSink(Scenario):
         self.dump = os.path.join(self.directory, "dump")
         os.mkdir(self.dump)
         # As root it insists on another user, who must be able to write there.
-        user = ["-u", "nobody"] if os.getuid() == 0 else []
+        user = {"user": "nobody", "group": "nogroup"} if os.getuid() == 0 else {}
         os.chmod(self.directory, 0o755)
         os.chmod(self.dump, 0o777)
         port = self.free_port()
-        process = subprocess.Popen(
-            [PROGRAM, *user, *arguments, "-d", os.path.join(self.dump, "m."),
-             f"127.0.0.1:{port}", "100"], stderr=subprocess.DEVNULL)
+        process = spawn(
+            [PROGRAM, *arguments, "-d", os.path.join(self.dump, "m."),
+             f"127.0.0.1:{port}", "100"], stderr=subprocess.DEVNULL, **user)
         self.addCleanup(process.wait)
         self.addCleanup(process.terminate)
 

@@ -21,7 +21,7 @@ import threading
 import grpc
 
 from postern.v1 import control_pb2_grpc, delivery_pb2, delivery_pb2_grpc, hooks_pb2_grpc, types_pb2
-from running import Watched, eventually, scaled, time_scale
+from running import Watched, eventually, scaled, spawn, time_scale
 from streams import Policy, Watch
 
 SANITIZER_REPORTS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:",
@@ -154,7 +154,7 @@ class Daemon(Watched):
         """Starts the program and does not wait for it to be ready."""
         self.write_config(text)
         self.stdout, self.grpc_address = [], None
-        self.process = subprocess.Popen(
+        self.process = spawn(
             [os.environ["POSTERND"], "--config", self.config_file], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.directory)
         self._readers = [threading.Thread(target=self._collect, args=pair, daemon=True)

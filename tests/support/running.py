@@ -9,6 +9,7 @@ import asyncio
 import os
 import select
 import signal
+import subprocess
 import threading
 import time
 
@@ -141,6 +142,16 @@ class LoopThread:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(scaled(10))
         self.loop.close()
+
+
+def spawn(command, user=None, group=None, **options):
+    """subprocess.Popen of a program that is killed when this process ends, however it ends.
+
+    Call it on the main thread: the kernel takes the end of the calling thread for the parent's. A
+    program that changes its user by itself loses the bond; user and group make it start as them.
+    """
+    identity = ["--reuid", user, "--regid", group, "--clear-groups"] if user else []
+    return subprocess.Popen(["setpriv", *identity, "--pdeathsig", "KILL", *command], **options)
 
 
 def parse_listen(text):

@@ -1,6 +1,9 @@
 """The harness, tried on a stand-in for posternd."""
 
 import os
+import signal
+import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -56,6 +59,18 @@ class DaemonTest(unittest.TestCase):
         daemon.restart(kill=True)
         self.assertEqual(len({first, second, daemon.process.pid}), 3)
         daemon.submit(["a@b.test"])
+
+    def test_ends_with_the_test_that_started_it(self):
+        started = subprocess.Popen(
+            [sys.executable, "-c", "import os, sys\nfrom running import spawn\n"
+             "child = spawn(['cat'])\nprint(child.pid, flush=True)\nos.kill(os.getpid(), 9)\n"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(started.stdin.close)
+        self.addCleanup(started.stdout.close)
+        child = int(started.stdout.readline())
+        # The pipe's last holder is the child, which ends of its own accord only at end of input.
+        self.assertEqual(started.stdout.read(), b"", f"process {child} lives on")
+        self.assertEqual(started.wait(10), -signal.SIGKILL)
 
     def test_fails_on_a_sanitizer_report(self):
         self.misbehave("sanitizer")

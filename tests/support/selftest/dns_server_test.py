@@ -11,6 +11,7 @@ import unittest
 
 from dns_server import (NOERROR, NXDOMAIN, REFUSED, SERVFAIL, TYPE_NAMES, TYPES, DnsServer,
                         decode_name, encode_name)
+from running import spawn
 
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "dns_server.py")
 
@@ -163,8 +164,8 @@ class DnsTest(unittest.TestCase):
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(zone, file)
             file.flush()
-            process = subprocess.Popen([sys.executable, PROGRAM, "--zone", file.name],
-                                       stdout=subprocess.PIPE, text=True)
+            process = spawn([sys.executable, PROGRAM, "--zone", file.name],
+                            stdout=subprocess.PIPE, text=True)
             self.addCleanup(process.stdout.close)
             first = process.stdout.readline()
         self.assertRegex(first, r"^listening 127\.0\.0\.1:\d+$")

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import unittest
 
+from running import spawn
 from sink_rules import FullBacklog
 from smtp_sink import SmtpSink
 
@@ -242,8 +243,7 @@ class SinkTest(unittest.TestCase):
 
 class ProgramTest(unittest.TestCase):
     def start(self, *args):
-        process = subprocess.Popen([sys.executable, PROGRAM, *args], stdout=subprocess.PIPE,
-                                   text=True)
+        process = spawn([sys.executable, PROGRAM, *args], stdout=subprocess.PIPE, text=True)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
