@@ -54,7 +54,6 @@ class DecideStream {
   std::unique_ptr<bridge::DecideSession> session_;  // from Attach on
   absl::Status failure_;                            // what the client did wrong
   bool detached_ = false;                           // Detach, or the client's half-close
-  bool reading_ = true;
   bool writing_ = true;
   Signal writer_ended_;
   Signal reader_ended_;
