@@ -80,8 +80,8 @@ class Control {
   virtual std::vector<ConnectionEntry> ListConnections() = 0;
 
   // Stops intake and new connections and ends sessions at their transaction boundary; those that
-  // are still open after `budget` are cut and what they had past the final dot is in doubt.
-  // Idempotent: a second call changes nothing.
+  // are still open after `budget` are cut and what they had past the final dot is in doubt. A
+  // second call joins the first; it can shorten what is left, not lengthen it.
   virtual void BeginDrain(absl::Duration budget) = 0;
   virtual DrainProgress drain_progress() const = 0;
 };

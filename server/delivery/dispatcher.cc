@@ -112,13 +112,19 @@ std::vector<ConnectionEntry> Dispatcher::ListConnections() {
 }
 
 void Dispatcher::BeginDrain(absl::Duration budget) {
-  if (context_.draining.exchange(true)) return;
-  in_doubt_before_drain_ = context_.metrics.in_doubt.value();
-  context_.metrics.draining.Set(1);
+  base::MutexLock lock(drain_mu_);
+  const absl::Time deadline = context_.clock.Steady() + budget;
+  if (deadline >= drain_deadline_) return;
+  drain_deadline_ = deadline;
+  if (!context_.draining.load()) {
+    in_doubt_before_drain_ = context_.metrics.in_doubt.value();
+    context_.draining = true;
+    context_.metrics.draining.Set(1);
+  }
   base::Log().info("draining: sessions have {} to end", absl::FormatDuration(budget));
   for (auto& scheduler : schedulers_) {
     Scheduler* each = scheduler.get();
-    each->Post([each, budget] { each->BeginDrain(budget); });
+    each->Post([each, deadline] { each->BeginDrain(deadline); });
   }
 }
 

@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "server/base/mutex.h"
 #include "server/delivery/context.h"
 #include "server/delivery/control.h"
 #include "server/delivery/intake.h"
@@ -66,3 +67,5 @@ class Dispatcher final : public Control, public hooks::SessionControl {
 };
 
 }  // namespace postern::delivery
+  base::Mutex drain_mu_;
+  absl::Time drain_deadline_ ABSL_GUARDED_BY(drain_mu_) = absl::InfiniteFuture();  // steady

@@ -149,9 +149,10 @@ void Scheduler::ListConnections(std::vector<ConnectionEntry>* out) const {
   for (const auto& [id, session] : sessions_) out->push_back(session->entry());
 }
 
-void Scheduler::BeginDrain(absl::Duration budget) {
+void Scheduler::BeginDrain(absl::Time deadline) {
   for (auto& [key, pair] : pairs_) pair->BeginDrain();
-  drain_timer_->expires_after(absl::ToChronoNanoseconds(budget));
+  const absl::Duration left = std::max(deadline - context_.clock.Steady(), absl::ZeroDuration());
+  drain_timer_->expires_after(absl::ToChronoNanoseconds(left));
   drain_timer_->async_wait([this](std::error_code error) {
     if (error) return;
     for (auto& [id, session] : sessions_) session->Cut(mail::CloseCause::kDrain);

@@ -57,8 +57,9 @@ class Scheduler {
   void ListQueues(const std::function<bool(const mail::PairKey&)>& match,
                   std::vector<QueueInfo>* out) const;
   void ListConnections(std::vector<ConnectionEntry>* out) const;
-  // Ends sessions at their boundary; after `budget` cuts those that are left.
-  void BeginDrain(absl::Duration budget);
+  // Ends sessions at their boundary; at `deadline` (steady) cuts those that are left. A later call
+  // sets another deadline.
+  void BeginDrain(absl::Time deadline);
 
  private:
   void TakeInbox();

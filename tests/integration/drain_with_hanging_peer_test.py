@@ -52,6 +52,27 @@ class DrainWithHangingPeer(Scenario):
         self.daemon.restart()
         self.daemon.wait_dispositions(ident, "DELIVERED")
 
+    def test_a_second_call_with_a_shorter_budget_shortens_the_first(self):
+        self.hang_at("body")
+        started = time.monotonic()
+        first = self.daemon.control.Drain(control_pb2.DrainRequest(
+            budget=duration_pb2.Duration(seconds=600)), timeout=scaled(30))
+        self.assertGreater(next(first).time_left.seconds, 500)
+        self.assertEqual(self.drain(nanos=100_000_000)[-1].cut, 1)
+        last = list(first)[-1]
+        self.assertEqual((last.phase, last.cut), (control_pb2.DRAIN_PHASE_DONE, 1))
+        self.assertLess(time.monotonic() - started, scaled(20))
+
+    def test_a_second_call_with_a_longer_budget_changes_nothing(self):
+        self.hang_at("body")
+        started = time.monotonic()
+        first = self.daemon.control.Drain(control_pb2.DrainRequest(
+            budget=duration_pb2.Duration(nanos=500_000_000)), timeout=scaled(20))
+        next(first)
+        self.assertLess(self.drain(seconds=600)[-1].time_left.seconds, 2)
+        self.assertEqual(list(first)[-1].phase, control_pb2.DRAIN_PHASE_DONE)
+        self.assertLess(time.monotonic() - started, scaled(10))
+
     def test_is_done_at_once_when_nothing_is_open(self):
         self.dns.domain("a.test")
         self.deliver("r@a.test")
