@@ -11,7 +11,6 @@ namespace {
 
 // Frames of ListMessages and Events may exceed gRPC's default of 4 MiB.
 constexpr int kMaxReceiveBytes = 64 << 20;
-constexpr std::chrono::seconds kShortDeadline{30};
 
 // SIGUSR2 wakes the thread of SignalWatch when it is no longer needed.
 sigset_t WatchedSignals(bool with_wake) {
@@ -39,6 +38,14 @@ void AddEverything(CLI::App& app, Invocation& invocation) {
   app.add_option("--server", invocation.globals.server, "Address of posternd's gRPC listener")
       ->envname("POSTERN_SERVER")
       ->capture_default_str();
+  app.add_option("--timeout", invocation.globals.timeout,
+                 "How long a call may take that answers once (2s, 5m); streams have no limit")
+      ->check([](const std::string& text) {
+        const auto timeout = ParseDuration(text);
+        const bool some = timeout && (timeout->seconds() > 0 || timeout->nanos() > 0);
+        return some ? "" : "is not a duration such as 2s or 5m";
+      })
+      ->capture_default_str();
   app.add_flag("--json", invocation.globals.json, "Print one protobuf-JSON object per line");
   AddSubmit(app, invocation);
   AddMessages(app, invocation);
@@ -56,14 +63,21 @@ std::shared_ptr<grpc::Channel> Connect(const Globals& globals) {
   return grpc::CreateCustomChannel(globals.server, grpc::InsecureChannelCredentials(), arguments);
 }
 
-void SetShortDeadline(grpc::ClientContext& context) {
-  context.set_deadline(std::chrono::system_clock::now() + kShortDeadline);
+void SetDeadline(grpc::ClientContext& context, const Globals& globals) {
+  const google::protobuf::Duration timeout = *ParseDuration(globals.timeout);
+  const auto wait =
+      std::chrono::seconds(timeout.seconds()) + std::chrono::microseconds(timeout.nanos() / 1000);
+  context.set_deadline(std::chrono::system_clock::now() + wait);
 }
 
 int Report(const grpc::Status& status) {
   if (status.ok()) return kOk;
   std::cerr << "postern: " << CodeName(status.error_code()) << ": "
-            << Printable(status.error_message()) << std::endl;
+            << Printable(status.error_message());
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    std::cerr << ": no answer within --timeout; what was asked for may have been done";
+  }
+  std::cerr << std::endl;
   return kFailed;
 }
 

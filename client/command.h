@@ -23,6 +23,7 @@ inline constexpr int kUsage = 2;   // the arguments make no sense
 struct Globals {
   std::string server = "127.0.0.1:9090";  // --server, POSTERN_SERVER
   bool json = false;                      // --json: one protobuf-JSON object per line
+  std::string timeout = "30s";            // --timeout: of a call that answers once; ParseDuration()
 };
 
 // The parsed command line. `run` returns the exit code.
@@ -45,10 +46,11 @@ void AddOperate(CLI::App& app, Invocation& invocation);  // drain, health
 // call; a call fails with UNAVAILABLE when nothing listens there.
 std::shared_ptr<grpc::Channel> Connect(const Globals& globals);
 
-// Deadline of calls that answer at once.
-void SetShortDeadline(grpc::ClientContext& context);
+// Deadline of a call that answers once: --timeout from now. Streams have none.
+void SetDeadline(grpc::ClientContext& context, const Globals& globals);
 
-// Writes "postern: CODE: message" to stderr. Returns kFailed, or kOk for an OK status.
+// Writes "postern: CODE: message" to stderr; says what to do about a deadline that has passed.
+// Returns kFailed, or kOk for an OK status.
 int Report(const grpc::Status& status);
 
 // Calls `on_signal` on a thread of its own at the first SIGINT or SIGTERM while it lives. The

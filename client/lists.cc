@@ -29,7 +29,7 @@ int RunQueues(const Globals& globals, const FilterOptions& options) {
                   "LAST FAILURE"}};
   do {
     grpc::ClientContext context;
-    SetShortDeadline(context);
+    SetDeadline(context, globals);
     v1::ListQueuesResponse answer;
     const grpc::Status status = stub->ListQueues(&context, request, &answer);
     if (!status.ok()) return Report(status);
@@ -58,7 +58,7 @@ int RunConnections(const Globals& globals, const FilterOptions& options) {
                   "ATTEMPTS"}};
   do {
     grpc::ClientContext context;
-    SetShortDeadline(context);
+    SetDeadline(context, globals);
     v1::ListConnectionsResponse answer;
     const grpc::Status status = stub->ListConnections(&context, request, &answer);
     if (!status.ok()) return Report(status);
@@ -106,7 +106,7 @@ int RunHooks(const Globals& globals) {
   UnblockStopSignals();
   const auto stub = v1::Hooks::NewStub(Connect(globals));
   grpc::ClientContext context;
-  SetShortDeadline(context);
+  SetDeadline(context, globals);
   v1::ListProvidersResponse answer;
   const grpc::Status status = stub->ListProviders(&context, v1::ListProvidersRequest(), &answer);
   if (!status.ok()) return Report(status);

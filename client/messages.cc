@@ -33,7 +33,7 @@ int RunMessage(const Globals& globals, const std::string& id) {
   UnblockStopSignals();
   const auto stub = v1::Delivery::NewStub(Connect(globals));
   grpc::ClientContext context;
-  SetShortDeadline(context);
+  SetDeadline(context, globals);
   v1::GetMessageRequest request;
   request.set_message_id(id);
   v1::Message message;
@@ -57,7 +57,7 @@ int RunMessages(const Globals& globals, const MessagesOptions& options) {
   do {
     request.set_page_size(std::min(left, kPageSize));
     grpc::ClientContext context;
-    SetShortDeadline(context);
+    SetDeadline(context, globals);
     v1::ListMessagesResponse answer;
     const grpc::Status status = stub->ListMessages(&context, request, &answer);
     if (!status.ok()) return Report(status);

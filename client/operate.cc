@@ -41,7 +41,7 @@ int RunHealth(const Globals& globals, const std::string& service) {
   UnblockStopSignals();
   const auto stub = grpc::health::v1::Health::NewStub(Connect(globals));
   grpc::ClientContext context;
-  SetShortDeadline(context);
+  SetDeadline(context, globals);
   grpc::health::v1::HealthCheckRequest request;
   request.set_service(service);
   HealthCheckResponse answer;

@@ -52,6 +52,7 @@ void PrintReceipt(const v1::SubmitReceipt& receipt) {
 int SubmitOne(const Globals& globals, const v1::SubmitRequest& request) {
   const auto stub = v1::Delivery::NewStub(Connect(globals));
   grpc::ClientContext context;
+  SetDeadline(context, globals);
   v1::SubmitReceipt receipt;
   UnblockStopSignals();
   const grpc::Status status = stub->Submit(&context, request, &receipt);

@@ -50,6 +50,15 @@ TEST_F(Arguments, ServerIsLoopbackByDefault) {
   EXPECT_EQ(invocation_.globals.server, "127.0.0.1:9090");
 }
 
+TEST_F(Arguments, TimeoutIsADurationOfMoreThanNothing) {
+  ASSERT_TRUE(Parses("submit --to a@example.com"));
+  EXPECT_EQ(invocation_.globals.timeout, "30s");
+  ASSERT_TRUE(Parses("queues --timeout 250ms"));
+  EXPECT_EQ(invocation_.globals.timeout, "250ms");
+  EXPECT_FALSE(Parses("queues --timeout 5"));
+  EXPECT_FALSE(Parses("queues --timeout 0s"));
+}
+
 TEST_F(Arguments, WithoutACommandIsWrongUsage) { EXPECT_FALSE(Parses("")); }
 
 TEST_F(Arguments, UnknownOptionIsWrongUsage) { EXPECT_FALSE(Parses("queues --nonsense")); }
