@@ -23,6 +23,7 @@
 #include "server/config/options_resolver.h"
 #include "server/config/settings.h"
 #include "server/delivery/dispatcher.h"
+#include "server/delivery/queue_metrics.h"
 #include "server/dns/cares_resolver.h"
 #include "server/hooks/registry.h"
 #include "server/http/server.h"
@@ -121,6 +122,8 @@ int Run(const config::LoadedConfig& loaded, const sigset_t& signals) {
     return Fail(absl::InvalidArgumentError(
         absl::StrCat(loaded.source, ": dns_servers: ", dns_status.message())));
   }
+  const delivery::QueueMetrics queue_metrics(registry, bindings, clock,
+                                             [&dispatcher] { return dispatcher.QueueTotals(); });
   bridge.SetSessionControl(&dispatcher);
   if (absl::Status status = dispatcher.Recover(); !status.ok()) return Fail(status);
 

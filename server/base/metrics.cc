@@ -1,6 +1,8 @@
 #include "server/base/metrics.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -19,6 +21,13 @@ std::string RenderLabels(const Labels& labels) {
   return text;
 }
 
+// Every digit that counts: a rate is the difference of two large sums.
+std::string Exact(double value) {
+  std::array<char, 32> text{};
+  const std::to_chars_result end = std::to_chars(text.data(), text.data() + text.size(), value);
+  return std::string(text.data(), end.ptr);
+}
+
 std::string Braced(absl::string_view labels, absl::string_view extra = "") {
   if (labels.empty() && extra.empty()) return "";
   return absl::StrCat("{", labels, labels.empty() || extra.empty() ? "" : ",", extra, "}");
@@ -34,7 +43,7 @@ void RenderHistogram(const std::string& name, const std::string& labels, const H
     const std::string le = absl::StrCat("le=\"", bound, "\"");
     absl::StrAppend(out, name, "_bucket", Braced(labels, le), " ", total, "\n");
   }
-  absl::StrAppend(out, name, "_sum", Braced(labels), " ", h.sum(), "\n");
+  absl::StrAppend(out, name, "_sum", Braced(labels), " ", Exact(h.sum()), "\n");
   absl::StrAppend(out, name, "_count", Braced(labels), " ", total, "\n");
 }
 
@@ -46,7 +55,7 @@ Histogram::Histogram(std::vector<double> bounds)
 void Histogram::Observe(double v) {
   const auto bucket = std::lower_bound(bounds_.begin(), bounds_.end(), v) - bounds_.begin();
   counts_[static_cast<std::size_t>(bucket)].fetch_add(1, std::memory_order_relaxed);
-  sum_nano_.fetch_add(static_cast<std::int64_t>(v * 1e9), std::memory_order_relaxed);
+  sum_.fetch_add(v, std::memory_order_relaxed);
 }
 
 std::vector<std::uint64_t> Histogram::counts() const {
@@ -60,6 +69,16 @@ std::vector<std::uint64_t> Histogram::counts() const {
 std::vector<double> LatencyBounds() {
   return {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
           0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
+}
+
+std::vector<double> PeerBounds() {
+  return {0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600};
+}
+
+std::vector<double> AgeBounds() {
+  constexpr double kMinute = 60, kHour = 60 * kMinute, kDay = 24 * kHour;
+  return {0.1,   0.5,       1,         5,          15,   kMinute,  5 * kMinute, 15 * kMinute,
+          kHour, 3 * kHour, 6 * kHour, 12 * kHour, kDay, 2 * kDay, 5 * kDay};
 }
 
 Registry::Series& Registry::AddSeries(std::string name, std::string help, absl::string_view type,
@@ -101,7 +120,18 @@ Histogram& Registry::AddHistogram(std::string name, std::string help, std::vecto
   return *series.histogram;
 }
 
+void Registry::AddCollector(std::function<void()> collect) {
+  MutexLock lock(mu_);
+  collectors_.push_back(std::move(collect));
+}
+
 std::string Registry::Render() const {
+  std::vector<std::function<void()>> collectors;
+  {
+    MutexLock lock(mu_);
+    collectors = collectors_;
+  }
+  for (const auto& collect : collectors) collect();
   std::string out;
   MutexLock lock(mu_);
   for (const auto& [name, family] : families_) {
@@ -115,7 +145,7 @@ std::string Registry::Render() const {
       } else if (series.gauge) {
         absl::StrAppend(&out, name, Braced(labels), " ", series.gauge->value(), "\n");
       } else if (series.read) {
-        absl::StrAppend(&out, name, Braced(labels), " ", series.read(), "\n");
+        absl::StrAppend(&out, name, Braced(labels), " ", Exact(series.read()), "\n");
       }
     }
   }

@@ -54,18 +54,20 @@ class Histogram {
 
   const std::vector<double>& bounds() const { return bounds_; }
   std::vector<std::uint64_t> counts() const;  // per bucket, the last is +Inf; not cumulative
-  double sum() const {
-    return static_cast<double>(sum_nano_.load(std::memory_order_relaxed)) * 1e-9;
-  }
+  double sum() const { return sum_.load(std::memory_order_relaxed); }
 
  private:
   const std::vector<double> bounds_;
   std::unique_ptr<std::atomic<std::uint64_t>[]> counts_;
-  std::atomic<std::int64_t> sum_nano_{0};
+  std::atomic<double> sum_{0};
 };
 
 // 100 us to 10 s, for latencies.
 std::vector<double> LatencyBounds();
+// 1 ms to 10 min, for what waits for a peer over the network.
+std::vector<double> PeerBounds();
+// 100 ms to 5 days, for the life of mail.
+std::vector<double> AgeBounds();
 
 class Registry {
  public:
@@ -76,6 +78,9 @@ class Registry {
                         std::function<double()> read);
   Histogram& AddHistogram(std::string name, std::string help, std::vector<double> bounds,
                           Labels labels = {});
+  // `collect` is called at the start of each Render(), to set what is not counted as it happens; on
+  // the thread that renders, several at a time, without the registry's lock.
+  void AddCollector(std::function<void()> collect);
   // The whole registry in Prometheus' text format 0.0.4, families and series in order of name.
   std::string Render() const;
 
@@ -97,6 +102,7 @@ class Registry {
 
   mutable Mutex mu_;
   std::map<std::string, Family> families_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::function<void()>> collectors_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace postern::base

@@ -118,7 +118,9 @@ asio::awaitable<ConnectionEnd> Connection::Attempt(Pair& pair) {
     RaiseFailure(pair, ConnError::kMxLookupPending, "");
   }
   std::string domain = pair.key().domain;
+  const absl::Time asked = pair.context_.clock.Steady();
   const DialPlan plan = co_await PlanDial(std::move(domain), options, resolver);
+  pair.context_.metrics.mx_lookup_seconds.Observe(pair.context_.clock.Steady() - asked);
   pair.domain_record().mxcnt = static_cast<int>(plan.targets.size());
   switch (plan.outcome) {
     case dns::MxOutcome::kOk:
@@ -165,8 +167,11 @@ asio::awaitable<std::optional<ConnectionEnd>> Connection::Dial(Pair& pair, DialT
   info.binding_slot = pair.binding_slot();
   info.mx_host = target.host;
   info.remote_address = net::FormatEndpoint(target.endpoint);
+  const absl::Time dialled = pair.context_.clock.Steady();
   net::ConnectResult result =
       co_await net::Connect(target.endpoint, std::nullopt, pair.options()->connect_timeout);
+  pair.context_.metrics.Phase(mail::SmtpStage::kConnect)
+      .Observe(pair.context_.clock.Steady() - dialled);
   if (result.stream == nullptr) {
     const ConnError error = FromNet(result.failure);
     Raise(pair, info, error, static_cast<int>(error), result.detail);

@@ -149,6 +149,40 @@ void Dispatcher::RequestShutdown(const mail::ConnectionInfo& connection,
   });
 }
 
+std::vector<BindingTotals> Dispatcher::QueueTotals() {
+  using Totals = std::vector<BindingTotals>;
+  std::vector<std::future<Totals>> answers;
+  if (started_) {
+    for (auto& scheduler : schedulers_) {
+      auto promise = std::make_shared<std::promise<Totals>>();
+      answers.push_back(promise->get_future());
+      scheduler->Post([promise, each = scheduler.get()] {
+        Totals totals;
+        each->AddTotals(&totals);
+        promise->set_value(std::move(totals));
+      });
+    }
+  }
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
+  for (auto& answer : answers) answer.wait_until(deadline);
+  base::MutexLock lock(totals_mu_);
+  last_totals_.resize(schedulers_.size());
+  Totals sum;
+  for (std::size_t i = 0; i < schedulers_.size(); ++i) {
+    Totals& last = last_totals_[i];
+    if (i < answers.size() &&
+        answers[i].wait_for(std::chrono::seconds(0)) == std::future_status::ready) {
+      Totals fresh = answers[i].get();
+      // A binding that has no mail any more keeps its line.
+      fresh.resize(std::max(fresh.size(), last.size()));
+      last = std::move(fresh);
+    }
+    if (sum.size() < last.size()) sum.resize(last.size());
+    for (std::size_t slot = 0; slot < last.size(); ++slot) sum[slot].Add(last[slot]);
+  }
+  return sum;
+}
+
 bool Dispatcher::MakesProgress() {
   if (!started_) return true;
   std::vector<std::future<void>> answers;

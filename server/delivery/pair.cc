@@ -24,7 +24,7 @@ Pair::Pair(Context& context, Scheduler& scheduler, std::shared_ptr<const mail::P
       scheduler_(scheduler),
       key_(std::move(key)),
       binding_slot_(context.bindings.SlotOf(key_->binding)),
-      recorder_(context),
+      recorder_(context, scheduler.ages(), binding_slot_),
       record_(scheduler.RecordOf(key_->domain)),
       options_(context.options.ForPair(key_->domain, key_->binding)),
       redial_(options_->redial_rate, options_->redial_burst),
@@ -210,6 +210,13 @@ void Pair::BeginDrain() {
 bool Pair::disposable() {
   const absl::Time steady = context_.clock.Steady();
   return empty() && backoff_until_ <= steady && (to_replace_ == 0 || redial_.Full(steady));
+}
+
+void Pair::AddTotals(BindingTotals* totals) const {
+  ++totals->queues;
+  totals->active += queue_.active_size();
+  totals->delayed += queue_.delayed_size();
+  totals->in_session += rows_in_session_;
 }
 
 QueueInfo Pair::info() const {

@@ -12,6 +12,7 @@
 
 #include "server/delivery/context.h"
 #include "server/delivery/control.h"
+#include "server/delivery/queue_metrics.h"
 #include "server/delivery/recorder.h"
 #include "server/hooks/records.h"
 #include "server/queue/pair_queue.h"
@@ -83,6 +84,7 @@ class Pair {
   // Empty, and nothing is remembered here that would be missed.
   bool disposable();
   QueueInfo info() const;
+  void AddTotals(BindingTotals* totals) const;
 
  private:
   void ExpireRows(absl::Time now);

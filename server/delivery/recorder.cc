@@ -11,6 +11,7 @@ void Recorder::Save(const queue::QueuedRow& row) { context_.spool.Update(row.row
 void Recorder::Finish(queue::RowPtr row) {
   POSTERN_CHECK(row->row.final());
   context_.metrics.queued_rows.Add(-1);
+  ages_.Remove(binding_slot_, row->row.created);
   const base::Id id = row->row.message_id;
   const int row_count = row->row.row_count;
   std::vector<mail::Row> finished;
@@ -33,7 +34,7 @@ void Recorder::FinishAs(queue::RowPtr row, mail::Disposition disposition,
     if (IsFinal(recipient.disposition)) continue;
     recipient.disposition = disposition;
     recipient.last_reply = reply;
-    context_.metrics.Recipients(disposition).Add();
+    context_.metrics.CountRecipient(disposition, context_.clock.Now() - row->row.created);
   }
   Finish(std::move(row));
 }

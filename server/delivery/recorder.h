@@ -6,13 +6,16 @@
 #include <memory>
 
 #include "server/delivery/context.h"
+#include "server/queue/age_book.h"
 #include "server/queue/pair_queue.h"
 
 namespace postern::delivery {
 
 class Recorder {
  public:
-  explicit Recorder(Context& context) : context_(context) {}
+  // For the rows of a pair whose binding has this slot; `ages` has a line for each of them.
+  Recorder(Context& context, queue::AgeBook& ages, int binding_slot)
+      : context_(context), ages_(ages), binding_slot_(binding_slot) {}
 
   // The row has changed and goes on: record its present state.
   void Save(const queue::QueuedRow& row);
@@ -27,6 +30,8 @@ class Recorder {
 
  private:
   Context& context_;
+  queue::AgeBook& ages_;
+  const int binding_slot_;
 };
 
 }  // namespace postern::delivery

@@ -74,6 +74,7 @@ void Scheduler::TakeInbox() {
   }
   for (queue::RowPtr& row : rows) {
     Pair& pair = PairOf(row->row.pair);
+    ages_.Add(pair.binding_slot(), row->row.created);
     row->row.pair = pair.key_ptr();  // one copy of the key for all rows of the pair
     pair.Add(std::move(row));
     MaintainSoon(&pair);
@@ -142,6 +143,21 @@ void Scheduler::ListQueues(const std::function<bool(const mail::PairKey&)>& matc
                            std::vector<QueueInfo>* out) const {
   for (const auto& [key, pair] : pairs_) {
     if (match(key) && !pair->empty()) out->push_back(pair->info());
+  }
+}
+
+void Scheduler::AddTotals(std::vector<BindingTotals>* totals) const {
+  const auto of = [totals](int slot) -> BindingTotals& {
+    const auto index = static_cast<std::size_t>(slot);
+    if (index >= totals->size()) totals->resize(index + 1);
+    return (*totals)[index];
+  };
+  for (const auto& [key, pair] : pairs_) {
+    if (!pair->empty()) pair->AddTotals(&of(pair->binding_slot()));
+  }
+  for (int slot = 0; slot < ages_.slots(); ++slot) {
+    BindingTotals& binding = of(slot);
+    binding.oldest = std::min(binding.oldest, ages_.oldest(slot));
   }
 }
 

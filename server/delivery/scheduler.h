@@ -18,7 +18,9 @@
 #include "server/delivery/context.h"
 #include "server/delivery/control.h"
 #include "server/delivery/pair.h"
+#include "server/delivery/queue_metrics.h"
 #include "server/dns/resolver.h"
+#include "server/queue/age_book.h"
 
 namespace postern::delivery {
 
@@ -45,6 +47,8 @@ class Scheduler {
   // --- Thread: this scheduler's
   asio::io_context& io() { return io_; }
   dns::Resolver& resolver() { return *resolver_; }
+  // A row is added when it is taken from the inbox; its pair's recorder removes it.
+  queue::AgeBook& ages() { return ages_; }
   Pair& PairOf(const std::shared_ptr<const mail::PairKey>& key);
   std::shared_ptr<hooks::DomainRecord> RecordOf(const std::string& domain);
   // Calls pair->Maintain() once this turn of the loop is over, however often it is asked.
@@ -56,6 +60,8 @@ class Scheduler {
 
   void ListQueues(const std::function<bool(const mail::PairKey&)>& match,
                   std::vector<QueueInfo>* out) const;
+  // Adds this thread's queues to the totals of each binding's slot.
+  void AddTotals(std::vector<BindingTotals>* totals) const;
   void ListConnections(std::vector<ConnectionEntry>* out) const;
   // Ends sessions at their boundary; at `deadline` (steady) cuts those that are left. A later call
   // sets another deadline.
@@ -72,6 +78,7 @@ class Scheduler {
   base::Mutex inbox_mu_;
   std::vector<queue::RowPtr> inbox_ ABSL_GUARDED_BY(inbox_mu_);
 
+  queue::AgeBook ages_;
   absl::flat_hash_map<mail::PairKey, std::unique_ptr<Pair>> pairs_;
   absl::flat_hash_map<std::string, std::weak_ptr<hooks::DomainRecord>> records_;
   absl::flat_hash_map<base::Id, Session*> sessions_;

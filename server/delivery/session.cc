@@ -26,11 +26,13 @@ Session::Session(Pair& pair, std::unique_ptr<net::Stream> stream, mail::Connecti
       info_(std::move(info)),
       dialogue_(options_->ehlo_hostname),
       watchdog_(pair.scheduler().io().get_executor(), [this] { stream_->Close(); }),
+      phases_(context_.metrics),
       idle_timer_(pair.scheduler().io()),
       opened_(context_.clock.Now()),
       opened_steady_(context_.clock.Steady()) {
   pair_.scheduler().AddSession(info_.id, this);
   context_.metrics.open_sessions.Add(1);
+  context_.metrics.sessions_opened.Add();
 }
 
 Session::~Session() {
@@ -144,8 +146,16 @@ asio::awaitable<bool> Session::Idle() {
 asio::awaitable<void> Session::Pump() {
   for (;;) {
     const Want want = dialogue_.want();
-    if (want != Want::kWrite && want != Want::kRead) co_return;
+    if (want == Want::kSendContent) {
+      phases_.Pause(context_.clock.Steady());  // several calls, one phase
+      co_return;
+    }
+    if (want != Want::kWrite && want != Want::kRead) {
+      phases_.Close(context_.clock.Steady());
+      co_return;
+    }
     phase_ = Name(dialogue_.stage()).data();
+    phases_.Run(dialogue_.stage(), context_.clock.Steady());
     net::IoResult result;
     if (want == Want::kWrite) {
       watchdog_.ExpireAfter(options_->block_timeout);
@@ -259,6 +269,7 @@ void Session::Close() {
   phase_ = "closed";
   stream_->Close();
   context_.metrics.Closed(*cause_).Add();
+  context_.metrics.session_deliveries.Observe(static_cast<double>(deliveries_));
   base::Log().debug("connection {} to {} closed: {} {} {} ({} deliveries)", info_.id.ToString(),
                     info_.remote_address, Name(*cause_), provider_, detail_, deliveries_);
   if (hooks::SessionObserver* observer = context_.hook_point.observer()) {

@@ -13,6 +13,7 @@
 
 #include "server/delivery/failure_policy.h"
 #include "server/delivery/pair.h"
+#include "server/delivery/phase_timer.h"
 #include "server/hooks/records.h"
 #include "server/net/stream.h"
 #include "server/net/watchdog.h"
@@ -75,6 +76,7 @@ class Session {
   const mail::ConnectionInfo info_;
   smtp::ClientDialogue dialogue_;
   net::Watchdog watchdog_;
+  PhaseTimer phases_;
   asio::steady_timer idle_timer_;
   const char* phase_ = "greeting";
 

@@ -66,6 +66,7 @@ asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
   }
   const std::uint64_t bytes_before = bytes_;
   const absl::Time start = context_.clock.Steady();
+  phases_.Reset();
   co_await Exchange(*row, transaction, *std::move(content));
   ++attempts_;
   recipients_ += static_cast<int>(batch.indices.size());
@@ -87,8 +88,11 @@ asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
   report.reply = judgement.decisive;
   report.bytes = bytes_ - bytes_before;
   report.in_doubt = judgement.in_doubt;
-  report.body_time = context_.clock.Steady() - start;
-  context_.metrics.transaction_seconds.Observe(report.body_time);
+  report.mail_time = phases_.Taken(mail::SmtpStage::kMail);
+  report.rcpt_time = phases_.Taken(mail::SmtpStage::kRcpt);
+  report.data_time = phases_.Taken(mail::SmtpStage::kData);
+  report.body_time = phases_.Taken(mail::SmtpStage::kBody);
+  context_.metrics.transaction_seconds.Observe(context_.clock.Steady() - start);
   Apply(std::move(row), batch, judgement);
   if (hooks::SessionObserver* observer = context_.hook_point.observer()) {
     report.session_over = session_over;
@@ -162,11 +166,12 @@ asio::awaitable<bool> Session::AskHooks(const Batch& batch, const hooks::Attempt
 
 void Session::Apply(queue::RowPtr row, const Batch& batch, const Judgement& judgement) {
   hooks::DomainRecord& record = pair_.domain_record();
+  const absl::Duration age = context_.clock.Now() - row->row.created;
   for (std::size_t i = 0; i < batch.indices.size(); ++i) {
     mail::Recipient& recipient = row->row.recipients[batch.indices[i]];
     recipient.disposition = judgement.recipients[i].disposition;
     recipient.last_reply = judgement.recipients[i].reply;
-    context_.metrics.Recipients(recipient.disposition).Add();
+    context_.metrics.CountRecipient(recipient.disposition, age);
     ++record.attempts;
     if (recipient.disposition == Disposition::kDelivered) ++record.deliveries;
     if (recipient.disposition == Disposition::kDeferred) ++record.transients;
@@ -208,7 +213,8 @@ void Session::Settle(queue::RowPtr row, const Judgement& judgement) {
     for (mail::Recipient& recipient : row->row.recipients) {
       if (IsFinal(recipient.disposition)) continue;
       recipient.disposition = Disposition::kFailed;
-      context_.metrics.Recipients(Disposition::kFailed).Add();
+      context_.metrics.CountRecipient(Disposition::kFailed,
+                                      context_.clock.Now() - row->row.created);
     }
     return pair_.Finish(std::move(row));
   }

@@ -54,6 +54,7 @@ enum class SmtpStage : std::uint8_t {
   kRset = 11,
   kQuit = 12,
 };
+inline constexpr int kSmtpStageCount = 13;  // one more than the last
 
 // Why a session ended: exactly one is recorded for each.
 enum class CloseCause : std::uint8_t {

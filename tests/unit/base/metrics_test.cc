@@ -41,5 +41,24 @@ TEST(MetricsTest, GaugeFunctionIsReadWhenRendered) {
   EXPECT_EQ(registry.Render(), "# HELP f F.\n# TYPE f gauge\nf 2\n");
 }
 
+TEST(MetricsTest, CollectorsRunBeforeEachRendering) {
+  Registry registry;
+  int collected = 0;
+  registry.AddCollector([&] { registry.AddGauge("g", "G.").Set(++collected); });
+  registry.Render();
+  EXPECT_EQ(registry.Render(), "# HELP g G.\n# TYPE g gauge\ng 2\n");
+}
+
+TEST(MetricsTest, LargeSumsKeepTheirDigits) {
+  Registry registry;
+  Histogram& h = registry.AddHistogram("h_seconds", "H.", {1});
+  h.Observe(123456789.5);
+  h.Observe(1e12);
+  EXPECT_EQ(registry.Render(),
+            "# HELP h_seconds H.\n# TYPE h_seconds histogram\nh_seconds_bucket{le=\"1\"} 0\n"
+            "h_seconds_bucket{le=\"+Inf\"} 2\nh_seconds_sum 1000123456789.5\n"
+            "h_seconds_count 2\n");
+}
+
 }  // namespace
 }  // namespace postern::base

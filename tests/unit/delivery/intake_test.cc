@@ -147,7 +147,8 @@ TEST_F(IntakeTest, AFinishedMessageLeavesTheSpoolAndStaysReadable) {
   mail::Submission submission = Good();
   submission.recipients = {"a@x.example", "b@y.example"};
   const base::Id id = Submit(std::move(submission))->message_id;
-  Recorder recorder(context);
+  queue::AgeBook ages;
+  Recorder recorder(context, ages, 0);
   SpoolMessages messages(context);
   const auto reply =
       std::make_shared<const mail::Reply>(mail::Reply{250, "2.0.0", "ok", mail::SmtpStage::kBody});
