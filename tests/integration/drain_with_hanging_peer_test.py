@@ -40,7 +40,8 @@ class DrainWithHangingPeer(Scenario):
                          (1, 1, 1, 0))
         self.assert_closed(watch.wait_event("connection_closed"), "DRAIN")
         watch.wait_frame("draining")
-        self.assertTrue(self.daemon.message(ident).rows[0].in_doubt)
+        # The spool has it a moment after the drain is told of it.
+        self.daemon.wait_message(ident, lambda m: m.rows[0].in_doubt, what="in doubt")
 
         # The process stays, and says that it takes no mail.
         with self.assertRaises(grpc.RpcError) as refused:

@@ -20,7 +20,7 @@ class HeartbeatOnIdleStreams(Scenario):
                 return next((b for b in beats if b.head_sequence == last.sequence), None)
 
             beat = stream.wait(idle, 20, "a Heartbeat with the head of the sequence")
-            self.assertEqual(beat.epoch, watch.events[-1].epoch)
+            self.assertEqual(beat.epoch, watch.wait_frame("events")[0].epoch)
             self.assertFalse(stream.ended)
 
 

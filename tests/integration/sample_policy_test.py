@@ -20,8 +20,10 @@ class SamplePolicy(Scenario):
         """The program, attached; its output is collected in self.output."""
         self.seen = Watched()
         self.output = []
+        self.seen.describe = lambda: "\n".join(self.output)
         process = spawn([sys.executable, "-B", PROGRAM, "--server", self.daemon.grpc_address,
-                         *arguments], stdout=subprocess.PIPE, text=True,
+                         *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                        text=True,
                         env={**os.environ, "PYTHONPATH": os.environ["POSTERN_STUBS"]})
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
