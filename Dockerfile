@@ -4,8 +4,8 @@
 #   docker run --read-only -v spool:/var/spool/postern -v ./certs:/etc/postern/tls:ro \
 #     -p 9090:9090 -p 9091:9091 postern
 #
-# SOURCE and CCACHE_DIR are for whoever has built this tree before, on the same Debian: with the
-# tree's own path and ccache's directory (as a --volume) nothing is compiled twice. See tests/container.
+# SOURCE and LANG are for whoever has built this tree before, on the same Debian: with the tree's own
+# path, the same locale and ccache's directories mounted, nothing is compiled twice (tests/container).
 
 FROM debian:bookworm-slim AS build
 ARG SOURCE=/src
@@ -13,9 +13,8 @@ WORKDIR $SOURCE
 COPY deploy/packages deploy/packages
 RUN deploy/packages build
 COPY . .
-ARG CCACHE_DIR=/root/.cache/ccache
-RUN --mount=type=cache,target=/root/.cache/ccache \
-    cmake --preset release -DPOSTERN_BENCH=OFF \
+ARG LANG=C.UTF-8
+RUN cmake --preset release -DPOSTERN_BENCH=OFF \
     && cmake --build build/release --target posternd postern \
     && mkdir /out \
     && strip -o /out/posternd build/release/server/posternd \

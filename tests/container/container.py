@@ -8,13 +8,23 @@ import http.client
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
+import unittest
 import uuid
 
+from dns_server import DnsServer
 from running import eventually
+from smtp_sink import SmtpSink
 
 OUTSIDE, INSIDE = "192.0.2.1", "192.0.2.2"
+DRAIN_BUDGET = 8  # options.drain_budget by default
+
+
+def say(*words):
+    """A figure for whoever reads the log of the run."""
+    print("container:", *words, file=sys.stderr, flush=True)
 
 
 def run(*words, check=True, stdin=None, timeout=120):
@@ -135,3 +145,50 @@ def scratch(test):
     directory = tempfile.TemporaryDirectory(prefix="postern-container-")
     test.addCleanup(directory.cleanup)
     return directory.name
+
+
+class ContainerTest(unittest.TestCase):
+    """A receiver and a DNS server outside, and at most one container that finds them."""
+
+    log = ""
+
+    def setUp(self):
+        self.directory = scratch(self)
+        run("ip", "link", "set", "lo", "up")
+        self.dns = DnsServer("0.0.0.0", 53).start()
+        self.addCleanup(self.dns.stop)
+        self.dns.domain("a.test", OUTSIDE)
+        self.sink = SmtpSink(addresses=["0.0.0.0"], port=25).start()
+        self.addCleanup(self.sink.stop)
+        self.container = None
+
+    def run(self, result=None):
+        before = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > before:
+            print(f"===== {self.id()} failed =====\n{self.sink.transcripts()}\n"
+                  f"{self.dns.describe()}\n{self.log}", file=sys.stderr)
+        return result
+
+    def make(self, **options):
+        environment = ["POSTERN_HOSTNAME=container.test", *options.pop("environment", ())]
+        self.container = Container(self.directory, environment=environment, **options)
+        self.addCleanup(self.container.remove)
+        self.addCleanup(self._keep_log)
+        return self.container
+
+    def _keep_log(self):
+        self.log = self.container.logs()
+
+    def started(self, **options):
+        return self.make(**options).start().wait_ready()
+
+    def recipients(self):
+        return sorted(r for m in self.sink.messages for r in m.recipients)
+
+    def write_config(self, text):
+        """A file to be mounted over the image's configuration; its path."""
+        path = os.path.join(self.directory, "postern.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path

@@ -3,21 +3,23 @@
 import json
 import os
 import socket
-import sys
 import time
 import unittest
 
-from container import INSIDE, OUTSIDE, Container, run, scratch
-from dns_server import DnsServer
-from smtp_sink import SmtpSink
+from container import INSIDE, DRAIN_BUDGET, ContainerTest, run, say
 
 MOST_BYTES = 140 * 2**20
-DRAIN_BUDGET = 8  # options.drain_budget by default
-
-
-def say(*words):
-    """A figure for whoever reads the log of the run."""
-    print("container:", *words, file=sys.stderr, flush=True)
+# A configuration that is mounted over the image's: it comes back to a host soon.
+SOON = """server:
+  spool_directory: /var/spool/postern/spool
+  grpc_listeners:
+  - address: unix:/run/postern/postern.sock
+  http_listener: "[::]:9091"
+options:
+  retry_schedule: [1s]
+  retry_jitter_percent: 0
+  redial_rate: {count: 10, per: 1s}
+"""
 
 
 class Image(unittest.TestCase):
@@ -51,43 +53,7 @@ class Image(unittest.TestCase):
             self.assertIn(words, text)
 
 
-class Running(unittest.TestCase):
-    def setUp(self):
-        self.directory = scratch(self)
-        run("ip", "link", "set", "lo", "up")
-        self.dns = DnsServer("0.0.0.0", 53).start()
-        self.addCleanup(self.dns.stop)
-        self.dns.domain("a.test", OUTSIDE)
-        self.sink = SmtpSink(addresses=["0.0.0.0"], port=25).start()
-        self.addCleanup(self.sink.stop)
-        self.container = None
-
-    def run(self, result=None):
-        before = len(result.failures) + len(result.errors)
-        super().run(result)
-        if len(result.failures) + len(result.errors) > before:
-            print(f"===== {self.id()} failed =====\n{self.sink.transcripts()}\n"
-                  f"{self.dns.describe()}\n{self.log}", file=sys.stderr)
-        return result
-
-    log = ""
-
-    def make(self, **options):
-        environment = ["POSTERN_HOSTNAME=container.test", *options.pop("environment", ())]
-        self.container = Container(self.directory, environment=environment, **options)
-        self.addCleanup(self.container.remove)
-        self.addCleanup(self._keep_log)
-        return self.container
-
-    def _keep_log(self):
-        self.log = self.container.logs()
-
-    def started(self, **options):
-        return self.make(**options).start().wait_ready()
-
-    def recipients(self):
-        return sorted(r for m in self.sink.messages for r in m.recipients)
-
+class Running(ContainerTest):
     def test_delivers_within_ten_seconds_of_the_start(self):
         container = self.make()
         begin = time.monotonic()
@@ -146,7 +112,7 @@ class Running(unittest.TestCase):
     def test_keeps_the_mail_when_it_is_killed(self):
         # Nothing can be delivered until the container has been killed and started again.
         self.sink.rule("greeting", reply="421 4.3.2 Not yet", close="after")
-        container = self.started(mounts=[f"{self.write_config()}:/etc/postern/postern.yaml:ro"])
+        container = self.started(mounts=[f"{self.write_config(SOON)}:/etc/postern/postern.yaml:ro"])
         wanted = sorted(f"r{i}@a.test" for i in range(20))
         for recipient in wanted:
             container.submit(recipient)
@@ -159,17 +125,6 @@ class Running(unittest.TestCase):
         self.assertEqual(self.recipients(), wanted)  # none is missing, none came twice
         self.assertEqual(container.stop()[0], 0)
         self.assertEqual(self.recipients(), wanted)
-
-    def write_config(self):
-        """A configuration that is mounted over the image's: it comes back to a host soon."""
-        path = os.path.join(self.directory, "postern.yaml")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write("server:\n  spool_directory: /var/spool/postern/spool\n"
-                       "  grpc_listeners:\n  - address: unix:/run/postern/postern.sock\n"
-                       "  http_listener: '[::]:9091'\n"
-                       "options:\n  retry_schedule: [1s]\n  retry_jitter_percent: 0\n"
-                       "  redial_rate: {count: 10, per: 1s}\n")
-        return path
 
     def test_the_environment_goes_before_the_file(self):
         container = self.started(environment=["POSTERN_SPOOL_DIRECTORY=/var/spool/postern/other",

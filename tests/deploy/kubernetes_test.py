@@ -6,7 +6,6 @@ description of the API, with every field's name and type and what is required.
 import pathlib
 import re
 import subprocess
-import sys
 import tempfile
 import unittest
 
@@ -147,4 +146,4 @@ class Kubernetes(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    sys.exit(unittest.main())
+    unittest.main()
