@@ -78,8 +78,15 @@ void SetLimits(const v1::Options& from, mail::DeliveryOptions& to) {
   };
   number(from.has_max_outbound_connections(), from.max_outbound_connections(),
          to.max_outbound_connections);
+  number(from.has_max_connections_per_host(), from.max_connections_per_host(),
+         to.max_connections_per_host);
+  number(from.has_server_max_outbound_connections(), from.server_max_outbound_connections(),
+         to.server_max_outbound_connections);
+  number(from.has_mx_failures_to_delay(), from.mx_failures_to_delay(), to.mx_failures_to_delay);
   number(from.has_max_deliveries_per_connection(), from.max_deliveries_per_connection(),
          to.max_deliveries_per_connection);
+  number(from.has_max_recipients_per_connection(), from.max_recipients_per_connection(),
+         to.max_recipients_per_connection);
   number(from.has_max_recipients_per_batch(), from.max_recipients_per_batch(),
          to.max_recipients_per_batch);
   number(from.has_max_retries(), from.max_retries(), to.max_retries);
@@ -107,6 +114,7 @@ void SetTimes(const v1::Options& from, mail::DeliveryOptions& to) {
   time(from.has_body_timeout(), from.body_timeout(), to.body_timeout);
   time(from.has_rset_timeout(), from.rset_timeout(), to.rset_timeout);
   time(from.has_quit_timeout(), from.quit_timeout(), to.quit_timeout);
+  time(from.has_host_failure_retry(), from.host_failure_retry(), to.host_failure_retry);
   time(from.has_message_expiration(), from.message_expiration(), to.message_expiration);
   if (!from.retry_schedule().empty()) {
     to.retry_schedule.clear();
@@ -185,6 +193,7 @@ class OptionsResolver::Scopes {
                                  : mail::ParseDomain(merged.ehlo_hostname()).value();
     if (merged.has_gateway()) options->gateway = GatewayOf(merged.gateway());
     options->prohibited_hosts = ProhibitedHosts(merged);
+    for (const std::string& block : merged.skip_hosts()) AddBlock(block, options->skip_hosts);
     if (route != kNone) options->routes = HostsOf(config_.routes(route));
     return options;
   }

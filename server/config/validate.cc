@@ -221,6 +221,10 @@ class Validator {
         problems_.Add(Element(prohibited, i), "\"none\" must be the only entry");
       }
     }
+    const std::string skipped = Join(path, "skip_hosts");
+    for (int i = 0; i < options.skip_hosts_size(); ++i) {
+      Report(Element(skipped, i), ParseAddressBlock(options.skip_hosts(i)).status());
+    }
   }
 
   void CheckGateway(const v1::Gateway& gateway, const std::string& path) {

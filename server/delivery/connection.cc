@@ -1,16 +1,19 @@
 #include "server/delivery/connection.h"
 
+#include <algorithm>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "server/base/ids.h"
 #include "server/base/log.h"
 #include "server/delivery/scheduler.h"
 #include "server/delivery/session.h"
 #include "server/net/endpoint.h"
+#include "server/queue/retry.h"
 
 namespace postern::delivery {
 namespace {
@@ -53,6 +56,41 @@ struct NamedRecord : hooks::DomainRecord {
   const std::string name;
 };
 
+// A place at the host; null: why not is in `refusals`.
+std::unique_ptr<HostTable::Permit> AskForHost(Pair& pair, const DialTarget& target,
+                                              const mail::DeliveryOptions& options,
+                                              Refusals& refusals) {
+  const std::string host = net::FormatEndpoint(target.endpoint);
+  const absl::Time now = pair.context().clock.Steady();
+  if (IsProhibited(target.endpoint.address(), options.skip_hosts)) {
+    refusals.backed_off.push_back(host);
+    refusals.retry_at =
+        std::min(refusals.retry_at, now + queue::RetryDelay(options, 1, base::RandomUint64()));
+    return nullptr;
+  }
+  if (const absl::Time avoided = pair.AvoidedUntil(host); avoided > now) {
+    refusals.backed_off.push_back(host);
+    refusals.retry_at = std::min(refusals.retry_at, avoided);
+    return nullptr;
+  }
+  HostTable::Answer answer = pair.context().hosts.Acquire("", host, HostLimits(options), now);
+  switch (answer.grant) {
+    case HostTable::Grant::kGranted:
+      break;
+    case HostTable::Grant::kBackedOff:
+      refusals.backed_off.push_back(host);
+      refusals.retry_at = std::min(refusals.retry_at, answer.retry_at);
+      break;
+    case HostTable::Grant::kHostFull:
+      refusals.full.push_back(host);
+      break;
+    case HostTable::Grant::kServerFull:
+      refusals.server_full = true;
+      break;
+  }
+  return std::move(answer.permit);
+}
+
 }  // namespace
 
 std::shared_ptr<hooks::DomainRecord> MakeDomainRecord(const std::string& domain) {
@@ -65,7 +103,13 @@ void Connection::Start(Pair& pair) {
 
 asio::awaitable<void> Connection::Run(Pair& pair) {
   const ConnectionEnd end = co_await Attempt(pair);
-  if (end.reply != nullptr && !end.useful) pair.BackOff(end.reason, end.reply);
+  if (end.reply != nullptr && !end.useful) {
+    if (end.unreachable.empty() || end.connected) {
+      pair.BackOff(end.reason, end.reply);
+    } else {
+      pair.BackOffUnreachable(end);
+    }
+  }
   pair.OnConnectionEnded(end);
 }
 
@@ -141,32 +185,83 @@ asio::awaitable<ConnectionEnd> Connection::Attempt(Pair& pair) {
                         absl::StrCat("DNS: ", plan.error));
       co_return end;
   }
+  DialPlan to_walk = plan;
+  co_return co_await Walk(pair, std::move(to_walk));
+}
+
+// Host by host in the order of the plan, until one takes mail.
+asio::awaitable<ConnectionEnd> Connection::Walk(Pair& pair, DialPlan plan) {
+  ConnectionEnd end;
+  Refusals refusals;
+  std::vector<std::string> unreachable;
+  std::size_t allowed = 0;
   std::size_t dialled = 0;
+  const std::shared_ptr<const mail::DeliveryOptions> options = pair.options();
   for (const DialTarget& target : plan.targets) {
     if (IsProhibited(target.endpoint.address(), options->prohibited_hosts)) continue;
-    if (dialled++ == kMaxTargets || pair.context_.draining.load(std::memory_order_relaxed)) break;
+    ++allowed;
+    if (dialled == kMaxTargets || pair.context_.draining.load(std::memory_order_relaxed)) break;
+    std::unique_ptr<HostTable::Permit> permit = AskForHost(pair, target, *options, refusals);
+    if (refusals.server_full) break;
+    if (permit == nullptr) continue;
+    ++dialled;
     DialTarget copy = target;
-    std::optional<ConnectionEnd> done = co_await Dial(pair, std::move(copy));
-    if (!done.has_value()) continue;
-    end = *std::move(done);
+    end = co_await Dial(pair, std::move(copy), std::move(permit));
+    if (!end.connected && end.reason == RequeueReason::kConnectFailed) {
+      unreachable.push_back(end.host);
+    }
     // A host that took no transaction leaves the mail to the next one.
     if (end.connected && (end.useful || end.reply == nullptr)) break;
   }
-  if (dialled == 0) {
+  end.unreachable = std::move(unreachable);
+  if (allowed == 0) {
     RaiseFailure(pair, ConnError::kProhibitedIp, "every address is in prohibited_hosts");
     pair.FailActive(*Words(550, "5.4.4", "every host of the domain is in prohibited_hosts"));
+  } else if (dialled == 0 && refusals.any()) {
+    NoHost(pair, refusals);
   }
   co_return end;
 }
 
-// One address. Nothing: this one is done with, go on to the next.
-asio::awaitable<std::optional<ConnectionEnd>> Connection::Dial(Pair& pair, DialTarget target) {
+void Connection::NoHost(Pair& pair, const Refusals& refusals) {
+  Parking parking;
+  std::string detail;
+  ConnError error = ConnError::kNone;
+  if (refusals.server_full) {
+    parking.grant = HostTable::Grant::kServerFull;
+    parking.until = absl::InfiniteFuture();
+  } else if (!refusals.full.empty()) {
+    error = ConnError::kHostMaxReached;
+    parking.grant = HostTable::Grant::kHostFull;
+    parking.until = refusals.retry_at;
+    parking.hosts = refusals.full;
+    detail =
+        absl::StrCat("max_connections_per_host reached at ", absl::StrJoin(refusals.full, ", "));
+  } else {
+    error = ConnError::kNoMxsReachable;
+    parking.grant = HostTable::Grant::kBackedOff;
+    parking.until = refusals.retry_at;
+    parking.hosts = refusals.backed_off;
+    detail = absl::StrCat("in back-off, avoided or in skip_hosts: ",
+                          absl::StrJoin(refusals.backed_off, ", "));
+  }
+  // Connections that find this side by side are one parking, and one event. The hook comes first:
+  // the queue's head is what it was.
+  if (pair.parked()) return;
+  if (error != ConnError::kNone) RaiseFailure(pair, error, std::move(detail));
+  pair.Park(std::move(parking));
+}
+
+// One address.
+asio::awaitable<ConnectionEnd> Connection::Dial(Pair& pair, DialTarget target,
+                                                std::unique_ptr<HostTable::Permit> permit) {
   mail::ConnectionInfo info;
   info.id = base::NewId(pair.context_.clock.Now());
   info.pair = pair.key_ptr();
   info.binding_slot = pair.binding_slot();
   info.mx_host = target.host;
   info.remote_address = net::FormatEndpoint(target.endpoint);
+  const std::string host = info.remote_address;
   const absl::Time dialled = pair.context_.clock.Steady();
   net::ConnectResult result =
       co_await net::Connect(target.endpoint, std::nullopt, pair.options()->connect_timeout);
@@ -174,13 +269,16 @@ asio::awaitable<std::optional<ConnectionEnd>> Connection::Dial(Pair& pair, DialT
       .Observe(pair.context_.clock.Steady() - dialled);
   if (result.stream == nullptr) {
     const ConnError error = FromNet(result.failure);
+    const bool ours =
+        error == ConnError::kSocket || error == ConnError::kIoctl || error == ConnError::kBind;
+    permit->Report(ours ? HostOutcome::kUnknown : HostOutcome::kNoRoute,
+                   pair.context_.clock.Steady());
     Raise(pair, info, error, static_cast<int>(error), result.detail);
     ConnectionEnd end;
+    end.host = host;
     end.reply = Words(451, "4.4.1",
                       absl::StrCat(info.mx_host, " ", info.remote_address, ": ", result.detail));
-    if (error == ConnError::kSocket || error == ConnError::kIoctl || error == ConnError::kBind) {
-      end.reason = RequeueReason::kLocalFault;
-    }
+    if (ours) end.reason = RequeueReason::kLocalFault;
     co_return end;
   }
   info.local_address = result.stream->local_address();
@@ -188,8 +286,10 @@ asio::awaitable<std::optional<ConnectionEnd>> Connection::Dial(Pair& pair, DialT
   --pair.dialing_;
   pair.context_.metrics.dialing.Add(-1);
   // On the heap: the coroutine's frame would carry it through all of the dialling otherwise.
-  const auto session = std::make_unique<Session>(pair, std::move(result.stream), std::move(info));
-  const ConnectionEnd end = co_await session->Run();
+  const auto session =
+      std::make_unique<Session>(pair, std::move(result.stream), std::move(info), std::move(permit));
+  ConnectionEnd end = co_await session->Run();
+  end.host = host;
   ++pair.dialing_;  // until another host is reached, or the pair is told
   pair.context_.metrics.dialing.Add(1);
   co_return end;

@@ -9,6 +9,15 @@
 
 namespace postern::delivery {
 
+// Why the hosts of a walk were not dialled.
+struct Refusals {
+  std::vector<std::string> backed_off, full;
+  bool server_full = false;
+  absl::Time retry_at = absl::InfiniteFuture();  // steady; the earliest end of a back-off
+
+  bool any() const { return server_full || !backed_off.empty() || !full.empty(); }
+};
+
 class Connection {
  public:
   // Looks up, dials host by host and runs the session; tells the pair when all is over.
@@ -17,7 +26,11 @@ class Connection {
  private:
   static asio::awaitable<void> Run(Pair& pair);
   static asio::awaitable<ConnectionEnd> Attempt(Pair& pair);
-  static asio::awaitable<std::optional<ConnectionEnd>> Dial(Pair& pair, DialTarget target);
+  static asio::awaitable<ConnectionEnd> Dial(Pair& pair, DialTarget target,
+                                             std::unique_ptr<HostTable::Permit> permit);
+  static asio::awaitable<ConnectionEnd> Walk(Pair& pair, DialPlan plan);
+  // No host of the walk could be dialled: tells the pair when it may try again.
+  static void NoHost(Pair& pair, const Refusals& refusals);
   // Raises post_initiate_connection_smtp for an attempt that reached no address.
   static void RaiseFailure(Pair& pair, mail::ConnError error, std::string detail);
   static void Raise(Pair& pair, const mail::ConnectionInfo& info, mail::ConnError error,

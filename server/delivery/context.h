@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "server/base/clock.h"
+#include "server/delivery/host_table.h"
 #include "server/delivery/metrics.h"
 #include "server/delivery/pair_board.h"
 #include "server/hooks/hook_point.h"
@@ -23,6 +24,7 @@ struct Context {
   queue::History& history;
   DeliveryMetrics& metrics;
   PairBoard board;
+  HostTable hosts;
   std::atomic<bool> draining{false};
 };
 

@@ -82,6 +82,7 @@ void Dispatcher::Start() {
 
 void Dispatcher::Stop() {
   started_ = false;
+  context_.hosts.Stop();
   for (auto& scheduler : schedulers_) scheduler->Stop();
 }
 

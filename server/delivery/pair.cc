@@ -16,8 +16,33 @@ namespace {
 // Without an event of its own a pair looks around this often: the wall clock may have been set.
 constexpr absl::Duration kLongestSleep = absl::Seconds(30);
 constexpr absl::Duration kSpoolRetry = absl::Milliseconds(200);
+constexpr absl::Duration kFirstRedial = absl::Seconds(1);
+// A state that lasts is not a storm of attempts.
+constexpr absl::Duration kShortestParking = absl::Seconds(1);
+
+const char* Words(HostTable::Grant grant) {
+  switch (grant) {
+    case HostTable::Grant::kGranted:
+      return "";
+    case HostTable::Grant::kBackedOff:
+      return "back-off";
+    case HostTable::Grant::kHostFull:
+      return "max_connections_per_host";
+    case HostTable::Grant::kServerFull:
+      return "server_max_outbound_connections";
+  }
+  return "";
+}
 
 }  // namespace
+
+HostTable::Limits HostLimits(const mail::DeliveryOptions& options) {
+  HostTable::Limits limits;
+  limits.per_host = options.max_connections_per_host;
+  limits.server = options.server_max_outbound_connections;
+  limits.retry = options.host_failure_retry;
+  return limits;
+}
 
 Pair::Pair(Context& context, Scheduler& scheduler, std::shared_ptr<const mail::PairKey> key)
     : context_(context),
@@ -72,8 +97,10 @@ void Pair::Finish(queue::RowPtr row) {
 }
 
 void Pair::NoteSuccess() {
-  if (consecutive_failures_ == 0) return;
+  unreachable_ = failed_walks_ = 0;
+  if (consecutive_failures_ == 0 && !backoff_is_hosts_) return;
   consecutive_failures_ = 0;
+  backoff_is_hosts_ = false;
   backoff_until_ = backoff_until_wall_ = absl::InfinitePast();
   context_.board.Clear(*key_);
 }
@@ -90,11 +117,88 @@ void Pair::BackOff(mail::RequeueReason reason, std::shared_ptr<const mail::Reply
   // Connections that fail side by side are one failure.
   if (steady < backoff_until_) return;
   ++consecutive_failures_;
-  const absl::Duration wait =
-      queue::RetryDelay(*options(), consecutive_failures_, base::RandomUint64());
-  backoff_until_ = steady + wait;
-  backoff_until_wall_ = context_.clock.Now() + wait;
+  backoff_is_hosts_ = false;
+  WaitUntil(steady + queue::RetryDelay(*options(), consecutive_failures_, base::RandomUint64()),
+            reason, std::move(reply));
+}
+
+void Pair::WaitUntil(absl::Time steady, mail::RequeueReason reason,
+                     std::shared_ptr<const mail::Reply> reply) {
+  backoff_until_ = steady;
+  backoff_until_wall_ = context_.clock.Now() + (steady - context_.clock.Steady());
   context_.board.Set(*key_, PairTrouble{backoff_until_wall_, reason, std::move(reply)});
+}
+
+void Pair::BackOffUnreachable(const ConnectionEnd& end) {
+  const absl::Time steady = context_.clock.Steady();
+  if (steady < backoff_until_) return;
+  unreachable_ += static_cast<std::uint32_t>(end.unreachable.size());
+  ++failed_walks_;
+  const auto limit = static_cast<std::uint32_t>(std::max(options()->mx_failures_to_delay, 1));
+  if (unreachable_ >= limit) {
+    BackOff(end.reason, end.reply);
+  } else {
+    // Doubles from a second, but is never longer than the first step of the schedule.
+    const absl::Duration soon = kFirstRedial * (1 << std::min(failed_walks_ - 1, 6U));
+    WaitUntil(steady + std::min(soon, queue::RetryDelay(*options(), 1, base::RandomUint64())),
+              end.reason, end.reply);
+  }
+  backoff_is_hosts_ = true;
+  WaitForHosts(HostTable::Grant::kBackedOff, end.unreachable);
+}
+
+void Pair::Park(Parking parking) {
+  parked_at_ = context_.clock.Steady();
+  parking.until = std::max(parking.until, parked_at_ + kShortestParking);
+  const absl::Time wall = parking.until == absl::InfiniteFuture()
+                              ? absl::InfiniteFuture()
+                              : context_.clock.Now() + (parking.until - parked_at_);
+  context_.board.Set(*key_, PairTrouble{wall,
+                                        parking.grant == HostTable::Grant::kBackedOff
+                                            ? mail::RequeueReason::kHostBackoff
+                                            : mail::RequeueReason::kThrottled,
+                                        nullptr});
+  parking_ = std::move(parking);
+  WaitForHosts(parking_->grant, parking_->hosts);
+}
+
+void Pair::WaitForHosts(HostTable::Grant refused, const std::vector<std::string>& hosts) {
+  waiter_ =
+      std::make_shared<HostWaiter>([&scheduler = scheduler_, weak = std::weak_ptr<Pair*>(self_)] {
+        scheduler.Post([weak] {
+          if (const auto self = weak.lock()) (*self)->OnHostsAvailable();
+        });
+      });
+  context_.hosts.Wait(refused, hosts, HostLimits(*options()), waiter_);
+}
+
+void Pair::OnHostsAvailable() {
+  const absl::Time steady = context_.clock.Steady();
+  if (parking_.has_value()) {
+    parking_->until = std::max(steady, parked_at_ + kShortestParking);
+  }
+  if (backoff_is_hosts_) {
+    backoff_until_ = backoff_until_wall_ = absl::InfinitePast();
+    backoff_is_hosts_ = false;
+    consecutive_failures_ = 0;
+    if (!parking_.has_value()) context_.board.Clear(*key_);
+  }
+  scheduler_.MaintainSoon(this);
+}
+
+void Pair::EndParking() {
+  if (!parking_.has_value() || parking_->until > context_.clock.Steady()) return;
+  parking_.reset();
+  waiter_.reset();
+  if (backoff_until_ <= context_.clock.Steady()) context_.board.Clear(*key_);
+}
+
+absl::Time Pair::AvoidedUntil(const std::string& host) {
+  const auto found = avoided_.find(host);
+  if (found == avoided_.end()) return absl::InfinitePast();
+  if (found->second > context_.clock.Steady()) return found->second;
+  avoided_.erase(found);
+  return absl::InfinitePast();
 }
 
 void Pair::OnConnectionEnded(const ConnectionEnd& end) {
@@ -102,6 +206,10 @@ void Pair::OnConnectionEnded(const ConnectionEnd& end) {
   --dialing_;
   context_.metrics.dialing.Add(-1);
   if (end.replace_throttled) ++to_replace_;
+  if (end.avoid_host > absl::ZeroDuration()) {
+    absl::Time& until = avoided_[end.host];
+    until = std::max(until, context_.clock.Steady() + end.avoid_host);
+  }
   if (end.hold > absl::ZeroDuration()) {
     backoff_until_ = std::max(backoff_until_, context_.clock.Steady() + end.hold);
     backoff_until_wall_ = context_.clock.Now() + (backoff_until_ - context_.clock.Steady());
@@ -149,7 +257,7 @@ bool Pair::MayDial(absl::Time steady) {
 void Pair::OpenConnections() {
   const absl::Time steady = context_.clock.Steady();
   if (context_.draining.load(std::memory_order_relaxed) || steady < backoff_until_ ||
-      !context_.spool.healthy()) {
+      parking_.has_value() || !context_.spool.healthy()) {
     return;
   }
   const std::size_t goal =
@@ -167,6 +275,7 @@ void Pair::Maintain() {
   const absl::Time now = context_.clock.Now();
   ExpireRows(now);
   queue_.Promote(now);
+  EndParking();
   if (consecutive_failures_ == 0 && backoff_until_ != absl::InfinitePast() &&
       backoff_until_ <= context_.clock.Steady()) {
     backoff_until_ = backoff_until_wall_ = absl::InfinitePast();  // a hold is over
@@ -189,6 +298,7 @@ void Pair::ArmTimer() {
   if (queue_.active_size() > 0) {
     if (backoff_until_ > steady) at = std::min(at, backoff_until_);
     if (redial_at_ > steady) at = std::min(at, redial_at_);
+    if (parking_.has_value()) at = std::min(at, parking_->until);
     if (!context_.spool.healthy()) at = std::min(at, steady + kSpoolRetry);
   }
   if (at == absl::InfiniteFuture() || (timer_at_ <= at && timer_at_ > steady)) return;
@@ -209,7 +319,9 @@ void Pair::BeginDrain() {
 
 bool Pair::disposable() {
   const absl::Time steady = context_.clock.Steady();
-  return empty() && backoff_until_ <= steady && (to_replace_ == 0 || redial_.Full(steady));
+  absl::erase_if(avoided_, [&](const auto& entry) { return entry.second <= steady; });
+  return empty() && backoff_until_ <= steady && avoided_.empty() &&
+         (to_replace_ == 0 || redial_.Full(steady));
 }
 
 void Pair::AddTotals(BindingTotals* totals) const {
@@ -239,6 +351,8 @@ QueueInfo Pair::info() const {
       info.waiting_for = "spool";
     } else if (backoff_until_ > steady) {
       info.waiting_for = "back-off";
+    } else if (parking_.has_value()) {
+      info.waiting_for = Words(parking_->grant);
     } else if (redial_at_ > steady) {
       info.waiting_for = "redial_rate";
     } else if (dialing_ > 0) {

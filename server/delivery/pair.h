@@ -8,10 +8,14 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "server/delivery/context.h"
 #include "server/delivery/control.h"
+#include "server/delivery/host_table.h"
 #include "server/delivery/queue_metrics.h"
 #include "server/delivery/recorder.h"
 #include "server/hooks/records.h"
@@ -31,7 +35,19 @@ struct ConnectionEnd {
   mail::RequeueReason reason = mail::RequeueReason::kConnectFailed;
   std::shared_ptr<const mail::Reply> reply;  // what to show for a failure
   absl::Duration hold;                       // > 0: no new connection for so long
+  absl::Duration avoid_host;                 // > 0: not to `host` for so long
+  std::string host;                          // "192.0.2.1:25" of the last that was dialled
+  std::vector<std::string> unreachable;      // hosts that could not be connected to
 };
+
+// Why a pair may not dial although nothing failed just now.
+struct Parking {
+  HostTable::Grant grant = HostTable::Grant::kGranted;
+  absl::Time until;                // steady; infinite: until it is woken
+  std::vector<std::string> hosts;  // whose back-off, or places, it is about
+};
+
+HostTable::Limits HostLimits(const mail::DeliveryOptions& options);
 
 class Pair {
  public:
@@ -58,6 +74,14 @@ class Pair {
   void FailActive(const mail::Reply& reply);
   // No connection could be used: the queue waits, no row is charged with an attempt.
   void BackOff(mail::RequeueReason reason, std::shared_ptr<const mail::Reply> reply);
+  // A walk over the hosts reached none: like BackOff() after mx_failures_to_delay of them in a row,
+  // until then tried again soon (host_failure_retry spares the hosts).
+  void BackOffUnreachable(const ConnectionEnd& end);
+  // Nothing may be dialled now: waits, at least 1 s.
+  void Park(Parking parking);
+  bool parked() const { return parking_.has_value(); }
+  // steady; infinite past: the host may be dialled.
+  absl::Time AvoidedUntil(const std::string& host);
   // A session has nothing to do / has not any more.
   void AddIdle(Session* session) { idle_.push_back(session); }
   void RemoveIdle(Session* session) { idle_.remove(session); }
@@ -86,10 +110,17 @@ class Pair {
   QueueInfo info() const;
   void AddTotals(BindingTotals* totals) const;
 
+  bool maintenance_due = false;  // the scheduler's note that it is to call Maintain()
+
  private:
   void ExpireRows(absl::Time now);
   void OpenConnections();
   bool MayDial(absl::Time steady);
+  void WaitUntil(absl::Time steady, mail::RequeueReason reason,
+                 std::shared_ptr<const mail::Reply> reply);
+  void WaitForHosts(HostTable::Grant refused, const std::vector<std::string>& hosts);
+  void OnHostsAvailable();
+  void EndParking();
   void ArmTimer();
 
   Context& context_;
@@ -110,6 +141,13 @@ class Pair {
   std::uint32_t consecutive_failures_ = 0;
   absl::Time backoff_until_ = absl::InfinitePast();       // steady clock
   absl::Time backoff_until_wall_ = absl::InfinitePast();  // the same moment, to be shown
+  std::uint32_t unreachable_ = 0;                         // connections that failed, in a row
+  std::uint32_t failed_walks_ = 0;                        // the same, in walks
+  bool backoff_is_hosts_ = false;  // the back-off ends when a host is reached
+  std::optional<Parking> parking_;
+  absl::Time parked_at_ = absl::InfinitePast();  // steady
+  std::shared_ptr<HostWaiter> waiter_;
+  absl::flat_hash_map<std::string, absl::Time> avoided_;  // host -> steady
   std::size_t to_replace_ = 0;  // connections whose successors draw on redial_
   queue::TokenBucket redial_;
   absl::Time redial_at_ = absl::InfinitePast();  // steady; when the next token is there

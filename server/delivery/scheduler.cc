@@ -109,9 +109,7 @@ std::shared_ptr<hooks::DomainRecord> Scheduler::RecordOf(const std::string& doma
 }
 
 void Scheduler::MaintainSoon(Pair* pair) {
-  if (std::find(to_maintain_.begin(), to_maintain_.end(), pair) == to_maintain_.end()) {
-    to_maintain_.push_back(pair);
-  }
+  if (!std::exchange(pair->maintenance_due, true)) to_maintain_.push_back(pair);
   if (maintenance_posted_) return;
   maintenance_posted_ = true;
   asio::post(io_, [this] { RunMaintenance(); });
@@ -119,13 +117,15 @@ void Scheduler::MaintainSoon(Pair* pair) {
 
 void Scheduler::RunMaintenance() {
   maintenance_posted_ = false;
-  for (Pair* pair : std::exchange(to_maintain_, {})) pair->Maintain();
+  for (Pair* pair : std::exchange(to_maintain_, {})) {
+    pair->maintenance_due = false;
+    pair->Maintain();
+  }
 }
 
 void Scheduler::DropDisposable() {
   absl::erase_if(pairs_, [this](const auto& entry) {
-    return entry.second->disposable() && std::find(to_maintain_.begin(), to_maintain_.end(),
-                                                   entry.second.get()) == to_maintain_.end();
+    return entry.second->disposable() && !entry.second->maintenance_due;
   });
   absl::erase_if(records_, [](const auto& entry) { return entry.second.expired(); });
   sweep_timer_->expires_after(kSweepInterval);
@@ -137,6 +137,11 @@ void Scheduler::DropDisposable() {
 void Scheduler::RequestShutdown(const base::Id& connection, const hooks::ShutdownVerdict& verdict) {
   const auto found = sessions_.find(connection);
   if (found != sessions_.end()) found->second->RequestShutdown(verdict);
+}
+
+void Scheduler::Wake(const base::Id& connection) {
+  const auto found = sessions_.find(connection);
+  if (found != sessions_.end()) found->second->Wake();
 }
 
 void Scheduler::ListQueues(const std::function<bool(const mail::PairKey&)>& match,

@@ -56,6 +56,8 @@ class Scheduler {
 
   void AddSession(const base::Id& id, Session* session) { sessions_.emplace(id, session); }
   void RemoveSession(const base::Id& id) { sessions_.erase(id); }
+  // An idle session looks around.
+  void Wake(const base::Id& connection);
   void RequestShutdown(const base::Id& connection, const hooks::ShutdownVerdict& verdict);
 
   void ListQueues(const std::function<bool(const mail::PairKey&)>& match,

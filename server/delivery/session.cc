@@ -18,12 +18,14 @@ constexpr auto kAwait = asio::experimental::as_tuple(asio::use_awaitable);
 
 }  // namespace
 
-Session::Session(Pair& pair, std::unique_ptr<net::Stream> stream, mail::ConnectionInfo info)
+Session::Session(Pair& pair, std::unique_ptr<net::Stream> stream, mail::ConnectionInfo info,
+                 std::unique_ptr<HostTable::Permit> permit)
     : pair_(pair),
       context_(pair.context()),
       options_(pair.options()),
       stream_(std::move(stream)),
       info_(std::move(info)),
+      permit_(std::move(permit)),
       dialogue_(options_->ehlo_hostname),
       watchdog_(pair.scheduler().io().get_executor(), [this] { stream_->Close(); }),
       phases_(context_.metrics),
@@ -42,13 +44,19 @@ Session::~Session() {
 
 asio::awaitable<ConnectionEnd> Session::Run() {
   const bool ready = co_await Handshake();
-  if (ready) co_await Transactions();
+  if (ready) {
+    permit_->Report(HostOutcome::kReached, context_.clock.Steady());
+    co_await Transactions();
+  } else if (*cause_ != CloseCause::kDrain) {
+    permit_->Report(HostOutcome::kRefused, context_.clock.Steady());
+  }
   co_await Quit();
   Close();
   ConnectionEnd end;
   end.connected = true;
   end.useful = attempts_ > 0;
   end.hold = hold_;
+  end.avoid_host = avoid_host_;
   end.replace_throttled = *cause_ == CloseCause::kHook || *cause_ == CloseCause::kRemotePolicy ||
                           *cause_ == CloseCause::kReply421 || *cause_ == CloseCause::kIoError;
   end.reason = *cause_ == CloseCause::kReply421 ? mail::RequeueReason::kReply421
@@ -101,8 +109,18 @@ bool Session::EndRequested() {
   } else if (requested_.has_value()) {
     SetCause(requested_->cause, requested_->reason, requested_->provider);
     hold_ = requested_->hold;
+    avoid_host_ = requested_->avoid_host;
+  } else if (ShouldYield()) {
+    SetCause(CloseCause::kYielded, "others wait for a place at the host");
   }
   return cause_.has_value();
+}
+
+bool Session::ShouldYield() const {
+  constexpr std::uint64_t kFairTransactions = 20;
+  constexpr absl::Duration kFairTime = absl::Seconds(5);
+  return permit_->contended() &&
+         (attempts_ >= kFairTransactions || context_.clock.Steady() - opened_steady_ >= kFairTime);
 }
 
 asio::awaitable<bool> Session::Idle() {
@@ -115,6 +133,10 @@ asio::awaitable<bool> Session::Idle() {
   watchdog_.Clear();
   pair_.AddIdle(this);
   idle_timer_.expires_after(absl::ToChronoNanoseconds(options_->idle_timeout));
+  Scheduler& scheduler = pair_.scheduler();
+  const auto yield = std::make_shared<HostWaiter>(
+      [&scheduler, id = info_.id] { scheduler.Post([&scheduler, id] { scheduler.Wake(id); }); });
+  permit_->OfferToYield(yield);
   auto readable = std::make_shared<bool>(false);
   stream_->NotifyReadable([this, readable] {
     *readable = true;
@@ -139,7 +161,13 @@ asio::awaitable<bool> Session::Idle() {
     }
     co_return true;
   }
-  if (!error && !EndRequested()) SetCause(CloseCause::kIdle, "");
+  if (!EndRequested()) {
+    if (yield->woken()) {
+      SetCause(CloseCause::kYielded, "others wait for a place at the host");
+    } else if (!error) {
+      SetCause(CloseCause::kIdle, "");
+    }
+  }
   co_return !cause_.has_value();
 }
 

@@ -23,7 +23,8 @@ namespace postern::delivery {
 
 class Session {
  public:
-  Session(Pair& pair, std::unique_ptr<net::Stream> stream, mail::ConnectionInfo info);
+  Session(Pair& pair, std::unique_ptr<net::Stream> stream, mail::ConnectionInfo info,
+          std::unique_ptr<HostTable::Permit> permit);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -59,6 +60,7 @@ class Session {
   asio::awaitable<void> WaitWritten(spool::Ticket ticket);
 
   bool EndRequested();
+  bool ShouldYield() const;
   bool CheckLimits();
   void NoteLost();
   void Apply(queue::RowPtr row, const Batch& batch, const Judgement& judgement);
@@ -74,6 +76,7 @@ class Session {
   const std::shared_ptr<const mail::DeliveryOptions> options_;  // as they were at connect
   std::unique_ptr<net::Stream> stream_;
   const mail::ConnectionInfo info_;
+  const std::unique_ptr<HostTable::Permit> permit_;
   smtp::ClientDialogue dialogue_;
   net::Watchdog watchdog_;
   PhaseTimer phases_;
@@ -87,7 +90,7 @@ class Session {
   std::optional<mail::CloseCause> cause_;
   std::string provider_;
   std::string detail_;
-  absl::Duration hold_;
+  absl::Duration hold_, avoid_host_;
 
   absl::Time opened_;         // wall clock
   absl::Time opened_steady_;  // for the lifetime

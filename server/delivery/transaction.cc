@@ -111,6 +111,11 @@ bool Session::CheckLimits() {
     SetCause(CloseCause::kMaxDeliveries, absl::StrCat(limit));
     return true;
   }
+  if (options_->max_recipients_per_connection > 0 &&
+      recipients_ >= options_->max_recipients_per_connection) {
+    SetCause(CloseCause::kMaxRecipients, absl::StrCat(options_->max_recipients_per_connection));
+    return true;
+  }
   const int mail_max = dialogue_.capabilities().mail_max;
   if (mail_max > 0 && dialogue_.mails_sent() >= mail_max) {
     SetCause(CloseCause::kPeerLimit, absl::StrCat("LIMITS MAILMAX=", mail_max));
@@ -161,6 +166,7 @@ asio::awaitable<bool> Session::AskHooks(const Batch& batch, const hooks::Attempt
   if (!verdict.shutdown || verdict.result_ignored) co_return true;
   SetCause(verdict.cause, verdict.reason, verdict.provider);
   hold_ = verdict.hold;
+  avoid_host_ = verdict.avoid_host;
   co_return false;
 }
 

@@ -33,7 +33,10 @@ struct DeliveryOptions {
   std::uint64_t generation = 0;
 
   int max_outbound_connections = 32;
+  int max_connections_per_host = 32;
+  int server_max_outbound_connections = 20000;
   int max_deliveries_per_connection = 0;  // 0: no limit
+  int max_recipients_per_connection = 0;  // 0: no limit
   int max_recipients_per_batch = 100;
   absl::Duration idle_timeout = absl::Seconds(5);
 
@@ -56,6 +59,9 @@ struct DeliveryOptions {
   absl::Duration message_expiration = absl::Hours(120);
   int max_retries = -1;  // negative: no limit but expiry
 
+  absl::Duration host_failure_retry = absl::Seconds(120);  // a host that failed is skipped for it
+  int mx_failures_to_delay = 50;  // connections that failed in a row until the queue is deferred
+
   double redial_rate = 1.0;  // connections per second that replace ended ones
   int redial_burst = 4;
 
@@ -63,7 +69,8 @@ struct DeliveryOptions {
   std::string ehlo_hostname;
   std::vector<HostPort> routes;                // non-empty: instead of MX
   std::shared_ptr<const HostPort> gateway;     // null: none
-  std::vector<AddressBlock> prohibited_hosts;  // never dialled
+  std::vector<AddressBlock> prohibited_hosts;  // never dialled, and the mail fails
+  std::vector<AddressBlock> skip_hosts;        // never dialled, and the mail waits
 };
 
 // Where options come from (the configuration). Thread: any.

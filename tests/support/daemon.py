@@ -78,6 +78,7 @@ def config(sink=None, dns=None, **overrides):
             "prohibited_hosts": ["none"],
             "retry_schedule": ["300ms"],
             "retry_jitter_percent": 0,
+            "host_failure_retry": "300ms",
             "redial_rate": {"count": 1000, "per": "1s", "burst": 1000},
             "connect_timeout": ms(2000),
             "banner_timeout": ms(5000),

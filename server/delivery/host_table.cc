@@ -1,0 +1,235 @@
+#include "server/delivery/host_table.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace postern::delivery {
+namespace {
+
+// How long a host is remembered when nobody asks for it any more.
+constexpr absl::Duration kForgetAfter = absl::Minutes(10);
+constexpr std::uint32_t kSweepEvery = 4096;  // acquisitions
+
+using WeakWaiters = std::deque<std::weak_ptr<HostWaiter>>;
+
+// The first that still waits, or null.
+std::shared_ptr<HostWaiter> PopFirst(WeakWaiters& waiters) {
+  while (!waiters.empty()) {
+    std::shared_ptr<HostWaiter> first = waiters.front().lock();
+    waiters.pop_front();
+    if (first != nullptr && !first->woken()) return first;
+  }
+  return nullptr;
+}
+
+void Append(WeakWaiters& waiters, const std::shared_ptr<HostWaiter>& waiter) {
+  std::erase_if(waiters, [](const auto& other) { return other.expired(); });
+  waiters.push_back(waiter);
+}
+
+}  // namespace
+
+// What one source knows of a host.
+struct Health {
+  int open = 0;
+  int failures = 0;                               // in a row
+  absl::Time skip_until = absl::InfinitePast();   // the host is in back-off before it
+  int ramp = 0;                                   // > 0: it recovers, so many at a time
+  absl::Time no_route_at = absl::InfinitePast();  // latest failure that is not about the source
+  absl::Time success_at = absl::InfinitePast();
+};
+
+struct HostTable::Host {
+  int open = 0;
+  absl::Time asked_at;                              // latest
+  absl::flat_hash_map<std::string, Health> health;  // by source address
+  absl::Time skip_all_until = absl::InfinitePast();
+  WeakWaiters for_place;
+  WeakWaiters for_recovery;
+  WeakWaiters idle;  // connections that give way
+  // Size of for_place: read without the lock at every transaction boundary.
+  std::atomic<std::size_t> waiting{0};
+
+  bool forgettable(absl::Time now) const {
+    return open == 0 && asked_at + kForgetAfter < now &&
+           std::all_of(health.begin(), health.end(),
+                       [&](const auto& entry) { return entry.second.skip_until < now; });
+  }
+};
+
+HostTable::Permit::~Permit() { table_.Release(*host_, source_); }
+
+void HostTable::Permit::Report(HostOutcome outcome, absl::Time now) {
+  table_.Note(*host_, source_, outcome, limits_, now);
+}
+
+bool HostTable::Permit::contended() const {
+  return host_->waiting.load(std::memory_order_relaxed) > 0;
+}
+
+void HostTable::Permit::OfferToYield(const std::shared_ptr<HostWaiter>& yield) {
+  bool at_once = false;
+  {
+    base::MutexLock lock(table_.mu_);
+    at_once = !table_.stopped_ && host_->waiting.load() > 0;
+    if (!at_once) Append(host_->idle, yield);
+  }
+  if (at_once) yield->Wake();
+}
+
+HostTable::Answer HostTable::Acquire(absl::string_view source, absl::string_view host,
+                                     const Limits& limits, absl::Time now) {
+  Answer answer;
+  answer.retry_at = now;
+  base::MutexLock lock(mu_);
+  if (++acquires_ % kSweepEvery == 0) Sweep(now);
+  if (open_ >= limits.server) {
+    answer.grant = Grant::kServerFull;
+    return answer;
+  }
+  std::shared_ptr<Host>& entry = hosts_[host];
+  if (entry == nullptr) entry = std::make_shared<Host>();
+  entry->asked_at = now;
+  Health& health = entry->health[source];
+  const absl::Time skip = std::max(health.skip_until, entry->skip_all_until);
+  if (skip > now) {
+    answer.grant = Grant::kBackedOff;
+    answer.retry_at = skip;
+    return answer;
+  }
+  // While it recovers, what is under way decides: who waits is told.
+  if (health.ramp > 0 && health.open >= health.ramp) {
+    answer.grant = Grant::kBackedOff;
+    answer.retry_at = now + limits.retry;
+    return answer;
+  }
+  if (entry->open >= limits.per_host) {
+    answer.grant = Grant::kHostFull;
+    return answer;
+  }
+  ++entry->open;
+  ++health.open;
+  ++open_;
+  answer.permit.reset(new Permit(*this, entry, std::string(source), limits));
+  return answer;
+}
+
+void HostTable::Release(Host& host, const std::string& source) {
+  std::shared_ptr<HostWaiter> next;
+  std::shared_ptr<HostWaiter> next_of_server;
+  {
+    base::MutexLock lock(mu_);
+    --open_;
+    --host.open;
+    --host.health[source].open;
+    if (!stopped_) {
+      next = PopFirst(host.for_place);
+      next_of_server = PopFirst(server_waiters_);
+    }
+    host.waiting.store(host.for_place.size());
+  }
+  if (next != nullptr) next->Wake();
+  if (next_of_server != nullptr) next_of_server->Wake();
+}
+
+void HostTable::Note(Host& host, const std::string& source, HostOutcome outcome,
+                     const Limits& limits, absl::Time now) {
+  WeakWaiters wakes;
+  {
+    base::MutexLock lock(mu_);
+    Health& health = host.health[source];
+    switch (outcome) {
+      case HostOutcome::kUnknown:
+        return;
+      case HostOutcome::kReached:
+        health.success_at = now;
+        health.failures = 0;
+        host.skip_all_until = absl::InfinitePast();
+        if (health.ramp == 0) return;
+        if (++health.ramp > limits.per_host) health.ramp = 0;
+        // What was put off for this host becomes due.
+        if (!stopped_) wakes.swap(host.for_recovery);
+        break;
+      case HostOutcome::kNoRoute: {
+        health.no_route_at = now;
+        const bool another_failed =
+            std::any_of(host.health.begin(), host.health.end(), [&](const auto& entry) {
+              return &entry.second != &health && now - entry.second.no_route_at < kAllSourcesWindow;
+            });
+        const bool some_succeeded = std::any_of(
+            host.health.begin(), host.health.end(),
+            [&](const auto& entry) { return now - entry.second.success_at < kAllSourcesWindow; });
+        if (another_failed && !some_succeeded) host.skip_all_until = now + limits.retry;
+        [[fallthrough]];
+      }
+      case HostOutcome::kRefused:
+        if (++health.failures >= kFailures) {
+          health.skip_until = now + limits.retry;
+          health.ramp = 1;
+        }
+        return;
+    }
+  }
+  for (const std::weak_ptr<HostWaiter>& waiter : wakes) {
+    if (const std::shared_ptr<HostWaiter> there = waiter.lock()) there->Wake();
+  }
+}
+
+void HostTable::Wait(Grant refused, const std::vector<std::string>& hosts, const Limits& limits,
+                     const std::shared_ptr<HostWaiter>& waiter) {
+  bool at_once = false;
+  std::vector<std::shared_ptr<HostWaiter>> yields;
+  {
+    base::MutexLock lock(mu_);
+    if (refused == Grant::kServerFull) {
+      Append(server_waiters_, waiter);
+      at_once = open_ < limits.server;
+    }
+    for (const std::string& name : hosts) {
+      const auto found = hosts_.find(name);
+      if (found == hosts_.end()) {
+        at_once = at_once || refused == Grant::kHostFull;
+        continue;
+      }
+      Host& host = *found->second;
+      if (refused == Grant::kBackedOff) {
+        Append(host.for_recovery, waiter);
+      } else if (refused == Grant::kHostFull) {
+        Append(host.for_place, waiter);
+        host.waiting.store(host.for_place.size());
+        at_once = at_once || host.open < limits.per_host;
+        if (auto idle = PopFirst(host.idle)) yields.push_back(std::move(idle));
+      }
+    }
+    if (stopped_) return;
+  }
+  if (at_once) waiter->Wake();
+  for (const auto& yield : yields) yield->Wake();
+}
+
+void HostTable::Stop() {
+  base::MutexLock lock(mu_);
+  stopped_ = true;
+}
+
+std::uint64_t HostTable::open() const {
+  base::MutexLock lock(mu_);
+  return static_cast<std::uint64_t>(open_);
+}
+
+std::uint64_t HostTable::backed_off(absl::Time now) const {
+  base::MutexLock lock(mu_);
+  return static_cast<std::uint64_t>(
+      std::count_if(hosts_.begin(), hosts_.end(), [&](const auto& entry) {
+        return std::any_of(
+            entry.second->health.begin(), entry.second->health.end(), [&](const auto& health) {
+              return std::max(health.second.skip_until, entry.second->skip_all_until) > now;
+            });
+      }));
+}
+
+void HostTable::Sweep(absl::Time now) {
+  absl::erase_if(hosts_, [&](const auto& entry) { return entry.second->forgettable(now); });
+}
+
+}  // namespace postern::delivery

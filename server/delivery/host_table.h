@@ -1,0 +1,128 @@
+// HostTable: what is known of the hosts that mail is delivered to, for all threads.
+//
+// A host is a remote address with its port. Domains that share it share its limits and its health;
+// health is kept for each (source address, host), so that a blocklisted source does not stop the
+// others. Asked when a connection is opened and told when it ends: one lock, never per message.
+// Pure but for the lock: takes `now` (steady). Thread: any, for all of it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "server/base/mutex.h"
+
+namespace postern::delivery {
+
+// What a connection attempt says about a host.
+enum class HostOutcome : unsigned char {
+  kReached,  // the greeting and EHLO were accepted
+  kRefused,  // it answered and said no (4xx, 5xx, TLS): about this source only
+  kNoRoute,  // refused, unreachable or timed out: from two sources, it is about the host
+  kUnknown,  // a fault of ours, or ended before anything was learnt
+};
+
+// Called once, on any thread, outside the table's lock: only hand over. Whoever drops its last
+// reference is not called any more.
+class HostWaiter {
+ public:
+  explicit HostWaiter(std::function<void()> wake) : wake_(std::move(wake)) {}
+  void Wake() {
+    if (!woken_.exchange(true)) wake_();
+  }
+  bool woken() const { return woken_; }
+
+ private:
+  const std::function<void()> wake_;
+  std::atomic<bool> woken_{false};
+};
+
+class HostTable {
+  struct Host;
+
+ public:
+  struct Limits {
+    int per_host = 32;     // max_connections_per_host of the pair that asks
+    int server = 20000;    // server_max_outbound_connections
+    absl::Duration retry;  // host_failure_retry
+  };
+
+  enum class Grant : unsigned char { kGranted, kBackedOff, kHostFull, kServerFull };
+
+  // A place among the host's connections; given back when it goes.
+  class Permit {
+   public:
+    Permit(const Permit&) = delete;
+    Permit& operator=(const Permit&) = delete;
+    ~Permit();
+
+    // What became of the attempt; the last word counts once. Success ends the host's back-off.
+    void Report(HostOutcome outcome, absl::Time now);
+    // Others wait for a place at this host: one that has had its share should go.
+    bool contended() const;
+    // An idle connection gives way at once: `yield` is woken when someone waits (maybe before this
+    // returns). Ends with the reference.
+    void OfferToYield(const std::shared_ptr<HostWaiter>& yield);
+
+   private:
+    friend class HostTable;
+    Permit(HostTable& table, std::shared_ptr<Host> host, std::string source, const Limits& limits)
+        : table_(table), host_(std::move(host)), source_(std::move(source)), limits_(limits) {}
+
+    HostTable& table_;
+    const std::shared_ptr<Host> host_;
+    const std::string source_;
+    const Limits limits_;
+  };
+
+  struct Answer {
+    Grant grant = Grant::kGranted;
+    absl::Time retry_at;             // kBackedOff: when it is worth asking again
+    std::unique_ptr<Permit> permit;  // kGranted
+  };
+
+  // May `source` ("": the system's choice) open one more connection to `host` ("192.0.2.1:25")?
+  Answer Acquire(absl::string_view source, absl::string_view host, const Limits& limits,
+                 absl::Time now);
+
+  // `waiter` is woken when what was refused may be granted: kHostFull: one of the hosts has a place
+  // (first come, first served; maybe before this returns); kServerFull: the server has one;
+  // kBackedOff: one of the hosts was reached again (all who wait, at once).
+  void Wait(Grant refused, const std::vector<std::string>& hosts, const Limits& limits,
+            const std::shared_ptr<HostWaiter>& waiter);
+
+  // Nobody is woken any more: their threads are about to go.
+  void Stop();
+
+  // Connections that are open or being opened.
+  std::uint64_t open() const;
+  // Hosts that are skipped by some source at this moment.
+  std::uint64_t backed_off(absl::Time now) const;
+
+  // Failures in a row after which a host is skipped.
+  static constexpr int kFailures = 3;
+  // Two sources that fail within it, with no success in it, speak for all.
+  static constexpr absl::Duration kAllSourcesWindow = absl::Seconds(60);
+
+ private:
+  void Release(Host& host, const std::string& source);
+  void Note(Host& host, const std::string& source, HostOutcome outcome, const Limits& limits,
+            absl::Time now);
+  void Sweep(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  mutable base::Mutex mu_;
+  absl::flat_hash_map<std::string, std::shared_ptr<Host>> hosts_ ABSL_GUARDED_BY(mu_);
+  std::deque<std::weak_ptr<HostWaiter>> server_waiters_ ABSL_GUARDED_BY(mu_);
+  int open_ ABSL_GUARDED_BY(mu_) = 0;
+  std::uint32_t acquires_ ABSL_GUARDED_BY(mu_) = 0;
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace postern::delivery

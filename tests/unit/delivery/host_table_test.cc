@@ -1,0 +1,229 @@
+#include "server/delivery/host_table.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace postern::delivery {
+namespace {
+
+using Grant = HostTable::Grant;
+
+const char* const kHost = "192.0.2.1:25";
+const char* const kOther = "192.0.2.2:25";
+
+class HostTableTest : public testing::Test {
+ protected:
+  HostTable::Answer Ask(absl::string_view host = kHost, absl::string_view source = "") {
+    return table_.Acquire(source, host, limits_, now_);
+  }
+  // One attempt that ends as `outcome`.
+  void Attempt(HostOutcome outcome, absl::string_view host = kHost, absl::string_view source = "") {
+    const HostTable::Answer answer = Ask(host, source);
+    ASSERT_EQ(answer.grant, Grant::kGranted);
+    answer.permit->Report(outcome, now_);
+  }
+  void FailUntilSkipped(absl::string_view source = "") {
+    for (int i = 0; i < HostTable::kFailures; ++i) Attempt(HostOutcome::kNoRoute, kHost, source);
+  }
+  std::shared_ptr<HostWaiter> Counter(int& count) {
+    return std::make_shared<HostWaiter>([&count] { ++count; });
+  }
+
+  absl::Time now_ = absl::UnixEpoch();
+  HostTable::Limits limits_{2, 100, absl::Seconds(120)};
+  HostTable table_;
+};
+
+TEST_F(HostTableTest, GrantsUpToTheLimitOfTheHost) {
+  const auto first = Ask();
+  const auto second = Ask();
+  EXPECT_EQ(first.grant, Grant::kGranted);
+  EXPECT_EQ(second.grant, Grant::kGranted);
+  EXPECT_EQ(Ask().grant, Grant::kHostFull);
+  EXPECT_EQ(Ask(kOther).grant, Grant::kGranted);
+  EXPECT_EQ(table_.open(), 2U);
+}
+
+TEST_F(HostTableTest, GivesThePlaceBackWithThePermit) {
+  auto first = Ask();
+  const auto second = Ask();
+  first.permit.reset();
+  EXPECT_EQ(Ask().grant, Grant::kGranted);
+}
+
+TEST_F(HostTableTest, CountsTheWholeServer) {
+  limits_.server = 1;
+  auto first = Ask();
+  EXPECT_EQ(Ask(kOther).grant, Grant::kServerFull);
+  int woken = 0;
+  const auto waiter = Counter(woken);
+  table_.Wait(Grant::kServerFull, {}, limits_, waiter);
+  EXPECT_EQ(woken, 0);
+  first.permit.reset();
+  EXPECT_EQ(woken, 1);
+}
+
+TEST_F(HostTableTest, SkipsAHostAfterThreeFailuresInARow) {
+  Attempt(HostOutcome::kNoRoute);
+  Attempt(HostOutcome::kRefused);
+  Attempt(HostOutcome::kNoRoute);
+  const auto answer = Ask();
+  EXPECT_EQ(answer.grant, Grant::kBackedOff);
+  EXPECT_EQ(answer.retry_at, now_ + absl::Seconds(120));
+  EXPECT_EQ(Ask(kOther).grant, Grant::kGranted);
+  EXPECT_EQ(table_.backed_off(now_), 1U);
+}
+
+TEST_F(HostTableTest, SuccessEndsTheRowOfFailures) {
+  Attempt(HostOutcome::kNoRoute);
+  Attempt(HostOutcome::kNoRoute);
+  Attempt(HostOutcome::kReached);
+  Attempt(HostOutcome::kNoRoute);
+  EXPECT_EQ(Ask().grant, Grant::kGranted);
+}
+
+TEST_F(HostTableTest, FaultsOfOursNeverCount) {
+  for (int i = 0; i < 10; ++i) Attempt(HostOutcome::kUnknown);
+  EXPECT_EQ(Ask().grant, Grant::kGranted);
+}
+
+TEST_F(HostTableTest, OneSourceThatIsRefusedDoesNotStopTheOthers) {
+  for (int i = 0; i < HostTable::kFailures; ++i) Attempt(HostOutcome::kRefused, kHost, "10.0.0.1");
+  for (int i = 0; i < HostTable::kFailures; ++i) Attempt(HostOutcome::kRefused, kHost, "10.0.0.2");
+  EXPECT_EQ(Ask(kHost, "10.0.0.1").grant, Grant::kBackedOff);
+  EXPECT_EQ(Ask(kHost, "10.0.0.3").grant, Grant::kGranted);
+}
+
+TEST_F(HostTableTest, TwoSourcesThatCannotReachItSpeakForAll) {
+  Attempt(HostOutcome::kNoRoute, kHost, "10.0.0.1");
+  Attempt(HostOutcome::kNoRoute, kHost, "10.0.0.2");
+  EXPECT_EQ(Ask(kHost, "10.0.0.3").grant, Grant::kBackedOff);
+  now_ += absl::Seconds(121);
+  EXPECT_EQ(Ask(kHost, "10.0.0.3").grant, Grant::kGranted);
+}
+
+TEST_F(HostTableTest, ASuccessWithinTheMinuteSpeaksAgainstSkippingItForAll) {
+  Attempt(HostOutcome::kReached, kHost, "10.0.0.4");
+  Attempt(HostOutcome::kNoRoute, kHost, "10.0.0.1");
+  Attempt(HostOutcome::kNoRoute, kHost, "10.0.0.2");
+  EXPECT_EQ(Ask(kHost, "10.0.0.3").grant, Grant::kGranted);
+}
+
+TEST_F(HostTableTest, RecoversByOneProbeAndOneMoreForEachSuccess) {
+  FailUntilSkipped();
+  now_ += absl::Seconds(121);
+  auto probe = Ask();
+  ASSERT_EQ(probe.grant, Grant::kGranted);
+  EXPECT_EQ(Ask().grant, Grant::kBackedOff) << "one probe at a time";
+  probe.permit->Report(HostOutcome::kReached, now_);
+  const auto second = Ask();
+  EXPECT_EQ(second.grant, Grant::kGranted);
+  EXPECT_NE(Ask().grant, Grant::kGranted);
+}
+
+TEST_F(HostTableTest, AProbeThatFailsSkipsTheHostAgain) {
+  FailUntilSkipped();
+  now_ += absl::Seconds(121);
+  Attempt(HostOutcome::kNoRoute);
+  EXPECT_EQ(Ask().grant, Grant::kBackedOff);
+}
+
+TEST_F(HostTableTest, ReachingItWakesAllWhoWaitForItsRecovery) {
+  FailUntilSkipped();
+  int woken = 0;
+  const auto first = Counter(woken);
+  const auto second = Counter(woken);
+  table_.Wait(Grant::kBackedOff, {kHost}, limits_, first);
+  table_.Wait(Grant::kBackedOff, {kHost, kOther}, limits_, second);
+  now_ += absl::Seconds(121);
+  Attempt(HostOutcome::kNoRoute);
+  EXPECT_EQ(woken, 0) << "the end of a probe that failed is no news";
+  now_ += absl::Seconds(121);
+  Attempt(HostOutcome::kReached);
+  EXPECT_EQ(woken, 2);
+}
+
+TEST_F(HostTableTest, APlaceThatIsFreedWakesTheFirstWhoWaits) {
+  auto one = Ask();
+  auto two = Ask();
+  int first_woken = 0;
+  int second_woken = 0;
+  const auto first = Counter(first_woken);
+  const auto second = Counter(second_woken);
+  table_.Wait(Grant::kHostFull, {kHost}, limits_, first);
+  table_.Wait(Grant::kHostFull, {kHost}, limits_, second);
+  EXPECT_TRUE(one.permit->contended());
+  one.permit.reset();
+  EXPECT_EQ(first_woken, 1);
+  EXPECT_EQ(second_woken, 0);
+  two.permit.reset();
+  EXPECT_EQ(second_woken, 1);
+}
+
+TEST_F(HostTableTest, WhoComesTooLateToWaitIsWokenAtOnce) {
+  {
+    const auto one = Ask();
+    const auto two = Ask();
+    ASSERT_EQ(Ask().grant, Grant::kHostFull);
+  }
+  int woken = 0;
+  const auto waiter = Counter(woken);
+  table_.Wait(Grant::kHostFull, {kHost}, limits_, waiter);
+  EXPECT_EQ(woken, 1);
+}
+
+TEST_F(HostTableTest, AWaiterThatIsGoneIsPassedOver) {
+  auto one = Ask();
+  const auto two = Ask();
+  int woken = 0;
+  auto gone = Counter(woken);
+  table_.Wait(Grant::kHostFull, {kHost}, limits_, gone);
+  gone.reset();
+  const auto second = Counter(woken);
+  table_.Wait(Grant::kHostFull, {kHost}, limits_, second);
+  one.permit.reset();
+  EXPECT_EQ(woken, 1);
+}
+
+TEST_F(HostTableTest, AnIdleConnectionGivesWayToWhoeverComesToWait) {
+  auto one = Ask();
+  const auto two = Ask();
+  int yielded = 0;
+  const auto yield = Counter(yielded);
+  one.permit->OfferToYield(yield);
+  EXPECT_EQ(yielded, 0);
+  int woken = 0;
+  const auto waiter = Counter(woken);
+  table_.Wait(Grant::kHostFull, {kHost}, limits_, waiter);
+  EXPECT_EQ(yielded, 1);
+  EXPECT_EQ(woken, 0);
+}
+
+TEST_F(HostTableTest, AConnectionThatBecomesIdleWhileOthersWaitGivesWayAtOnce) {
+  auto one = Ask();
+  const auto two = Ask();
+  int woken = 0;
+  const auto waiter = Counter(woken);
+  table_.Wait(Grant::kHostFull, {kHost}, limits_, waiter);
+  int yielded = 0;
+  one.permit->OfferToYield(Counter(yielded));
+  EXPECT_EQ(yielded, 1);
+}
+
+TEST_F(HostTableTest, WakesNobodyOnceItIsStopped) {
+  auto one = Ask();
+  const auto two = Ask();
+  int woken = 0;
+  const auto waiter = Counter(woken);
+  table_.Wait(Grant::kHostFull, {kHost}, limits_, waiter);
+  table_.Stop();
+  one.permit.reset();
+  EXPECT_EQ(woken, 0);
+}
+
+}  // namespace
+}  // namespace postern::delivery
