@@ -53,6 +53,8 @@ void AddEverything(CLI::App& app, Invocation& invocation) {
   AddDecide(app, invocation);
   AddLists(app, invocation);
   AddOperate(app, invocation);
+  AddTop(app, invocation);
+  AddCompletion(app, invocation);
 }
 
 std::shared_ptr<grpc::Channel> Connect(const Globals& globals) {

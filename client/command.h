@@ -41,6 +41,8 @@ void AddWatch(CLI::App& app, Invocation& invocation);
 void AddDecide(CLI::App& app, Invocation& invocation);
 void AddLists(CLI::App& app, Invocation& invocation);    // queues, connections, hooks
 void AddOperate(CLI::App& app, Invocation& invocation);  // drain, health
+void AddTop(CLI::App& app, Invocation& invocation);
+void AddCompletion(CLI::App& app, Invocation& invocation);
 
 // A plaintext channel to `globals.server` ("host:port", "unix:/path"). Connects with the first
 // call; a call fails with UNAVAILABLE when nothing listens there.
