@@ -31,6 +31,7 @@ options:
   prohibited_hosts: [none]
   remote_smtp_port: {port}
   ehlo_hostname: bench.example
+  max_connections_per_host: 20000
 routes:
 {routes}
 """
