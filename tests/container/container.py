@@ -4,9 +4,11 @@ The test runs in a network namespace of its own ("outside", 192.0.2.1). Each con
 network and is then given one end of a veth pair: 192.0.2.2. Nothing of this reaches the machine.
 """
 
+import datetime
 import http.client
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -35,6 +37,12 @@ def run(*words, check=True, stdin=None, timeout=120):
         raise AssertionError(f"{' '.join(map(str, words))}: exit {done.returncode}\n"
                              f"{done.stdout}{done.stderr}")
     return done.stdout.strip()
+
+
+def seconds_of(text):
+    """"2024-05-01T10:00:00.123456789Z" or with an offset, as seconds since the epoch."""
+    text = re.sub(r"\.(\d{1,6})\d*", lambda m: "." + m[1].ljust(6, "0"), text)
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 class Container:
@@ -125,11 +133,15 @@ class Container:
         return json.loads(out)["message_id"]
 
     def stop(self, patience=10):
-        """SIGTERM, and SIGKILL after `patience` s; (exit code, seconds it took)."""
-        begin = time.monotonic()
+        """SIGTERM, and SIGKILL after `patience` s; (exit code, seconds from the signal to the end).
+
+        The seconds are those between the daemon's own line and the end of its process: without
+        what podman takes for both.
+        """
         run("podman", "stop", "-t", patience, self.name)
-        took = time.monotonic() - begin
-        return int(self.inspect("{{.State.ExitCode}}")), took
+        begin = re.search(r"^(\S+) info signal 15: ", self.logs(), re.M)[1]
+        ended = json.loads(run("podman", "inspect", self.name))[0]["State"]["FinishedAt"]
+        return int(self.inspect("{{.State.ExitCode}}")), seconds_of(ended) - seconds_of(begin)
 
     def kill(self):
         run("podman", "kill", "--signal", "KILL", self.name)
