@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -95,6 +96,7 @@ class MessageSource {
   struct Query {
     std::string domain;                     // of the queue; empty: all
     std::string binding;                    // empty: all
+    std::optional<std::string> submitter;   // of the message; none: all
     std::vector<mail::Disposition> states;  // any recipient in any of them; empty: all
     int page_size = 100;
     base::Id after;  // the last message of the page before; empty: from the start

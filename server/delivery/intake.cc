@@ -99,6 +99,7 @@ absl::StatusOr<std::vector<mail::Row>> SpoolIntake::MakeRows(
       row.eight_bit = eight_bit;
       row.content_bytes = submission.content.size();
       row.tenant = submission.tenant;
+      row.submitter = submission.submitter;
       row.token = submission.token;
     }
     rows[found->second].recipients.push_back(mail::Recipient{std::move(text), {}, nullptr});

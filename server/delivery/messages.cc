@@ -10,6 +10,7 @@ namespace postern::delivery {
 namespace {
 
 bool Matches(const std::vector<mail::Row>& rows, const MessageSource::Query& query) {
+  if (query.submitter.has_value() && rows.front().submitter != *query.submitter) return false;
   return std::any_of(rows.begin(), rows.end(), [&](const mail::Row& row) {
     if (!query.domain.empty() && row.pair->domain != query.domain) return false;
     if (!query.binding.empty() && row.pair->binding != query.binding) return false;

@@ -56,6 +56,7 @@ struct Row {
   std::uint64_t content_bytes = 0;
   std::string tenant;
   std::string token;
+  std::string submitter;  // identity that submitted it; "" is the local one
 
   // No recipient is left to be attempted.
   bool final() const;
@@ -73,6 +74,7 @@ struct Submission {
   bool smtp_utf8 = false;
   std::string tenant;
   std::string token;
+  std::string submitter;  // as in Row
 };
 
 }  // namespace postern::mail

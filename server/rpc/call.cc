@@ -9,7 +9,7 @@ grpc::Status ToGrpc(const absl::Status& status) {
 }
 
 Call::Call(Queue& queue, grpc::ServerContext& context)
-    : hold_(queue), done_tag_(*this), done_signal_(queue) {
+    : hold_(queue), server_context_(context), done_tag_(*this), done_signal_(queue) {
   context.AsyncNotifyWhenDone(done_tag_.Release());
 }
 

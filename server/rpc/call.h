@@ -8,9 +8,11 @@
 #include <grpcpp/grpcpp.h>
 
 #include <coroutine>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "server/rpc/cq.h"
+#include "server/rpc/identity.h"
 #include "server/rpc/signal.h"
 
 namespace postern::rpc {
@@ -53,6 +55,10 @@ class Call {
   Call& operator=(const Call&) = delete;
 
   Queue& queue() { return hold_.queue(); }
+  const grpc::ServerContext& server_context() const { return server_context_; }
+  // Who calls. REQUIRES: the call was admitted (access.h).
+  const Identity& identity() const { return *identity_; }
+  void SetIdentity(IdentityPtr identity) { identity_ = std::move(identity); }
   // The call is over: finished, or the client is gone.
   bool done() const { return done_; }
   // `signal` is set when the call is over; it must live until then. One at a time, null for none.
@@ -74,6 +80,8 @@ class Call {
   };
 
   Queue::Hold hold_;
+  const grpc::ServerContext& server_context_;
+  IdentityPtr identity_;
   DoneTag done_tag_;
   Signal done_signal_;
   Signal* watcher_ = nullptr;

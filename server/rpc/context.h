@@ -129,7 +129,10 @@ class DrainState {
   absl::Time deadline_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
 };
 
+class Access;
+
 struct ServiceContext {
+  Access& access;
   const Dependencies& deps;
   const Limits& limits;
   Worker& worker;

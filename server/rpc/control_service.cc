@@ -26,12 +26,12 @@ ControlService::ControlService(Queue& queue, Stopper& stopper, ServiceContext& c
       stopper_(stopper),
       context_(context),
       drain_check_(v1::DrainRequest::descriptor()),
+      drain_guard_(context.access, "Control.Drain"),
       drain_stats_(context.deps.metrics, "Control.Drain"),
       list_queues_(*this, queue, service_, &AsyncService::RequestListQueues,
-                   &ControlService::ListQueues, context.deps.metrics, "Control.ListQueues"),
+                   &ControlService::ListQueues, context, "Control.ListQueues"),
       list_connections_(*this, queue, service_, &AsyncService::RequestListConnections,
-                        &ControlService::ListConnections, context.deps.metrics,
-                        "Control.ListConnections") {}
+                        &ControlService::ListConnections, context, "Control.ListConnections") {}
 
 void ControlService::Serve() {
   list_queues_.Serve();
@@ -85,7 +85,8 @@ Detached ControlService::ServeDrain() {
   if (!co_await call->Accept(service_, &AsyncService::RequestDrain)) co_return;
   ServeDrain();
   InFlight in_flight(drain_stats_);
-  absl::Status status = drain_check_.Check(call->request);
+  absl::Status status = drain_guard_.Admit(*call);
+  if (status.ok()) status = drain_check_.Check(call->request);
   if (status.ok()) status = co_await Drain(*call);
   in_flight.Ended(status);
   co_await call->Finish(status);

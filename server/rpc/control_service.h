@@ -38,6 +38,7 @@ class ControlService {
   ServiceContext& context_;
   const ServedCheck drain_check_;
   AsyncService service_;
+  MethodGuard drain_guard_;
   MethodStats drain_stats_;
   Method<v1::ListQueuesRequest, v1::ListQueuesResponse> list_queues_;
   Method<v1::ListConnectionsRequest, v1::ListConnectionsResponse> list_connections_;

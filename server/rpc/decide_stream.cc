@@ -17,10 +17,11 @@ absl::Status Gone() { return absl::CancelledError("the client is gone"); }
 }  // namespace
 
 DecideStream::DecideStream(DecideCall& call, ServiceContext& context, Stopper& stopper,
-                           const Checks& checks, base::Counter& unknown_frames)
+                           MethodGuard& guard, const Checks& checks, base::Counter& unknown_frames)
     : call_(call),
       context_(context),
       stopper_(stopper),
+      guard_(guard),
       checks_(checks),
       unknown_frames_(unknown_frames),
       wakeup_(std::make_shared<SubscriberWakeup>(call.queue())),
@@ -139,8 +140,15 @@ absl::Status DecideStream::OnFrame(v1::DecideRequest& frame) {
 absl::Status DecideStream::OnAttach(const v1::DecideRequest& frame) {
   if (session_ != nullptr || detached_) return absl::InvalidArgumentError("attach: came twice");
   if (absl::Status status = checks_.attach.Check(frame); !status.ok()) return status;
-  absl::StatusOr<bridge::AttachRequest> request = ToAttach(frame.attach(), call_.context.peer());
+  const Identity& identity = call_.identity();
+  absl::StatusOr<bridge::AttachRequest> request =
+      ToAttach(frame.attach(), absl::StrCat(identity.name, " at ", call_.context.peer()));
   if (!request.ok()) return request.status();
+  const absl::Status allowed = identity.rights->ClampDecide(request->provider, request->filter);
+  if (!allowed.ok()) return guard_.Deny(call_, allowed);
+  absl::StatusOr<std::shared_ptr<void>> place = TakeStreamPlace(context_.access, identity);
+  if (!place.ok()) return place.status();
+  place_ = *std::move(place);
   absl::StatusOr<std::unique_ptr<bridge::DecideSession>> session =
       context_.deps.bridge.Attach(*std::move(request), wakeup_);
   if (!session.ok()) return session.status();

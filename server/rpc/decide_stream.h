@@ -8,6 +8,7 @@
 
 #include "postern/v1/hooks.pb.h"
 #include "server/bridge/bridge.h"
+#include "server/rpc/access.h"
 #include "server/rpc/calls.h"
 #include "server/rpc/context.h"
 #include "server/rpc/frame_pump.h"
@@ -25,8 +26,9 @@ class DecideStream {
     ServedCheck verdict{v1::Verdict::descriptor()};
   };
 
-  DecideStream(DecideCall& call, ServiceContext& context, Stopper& stopper, const Checks& checks,
-               base::Counter& unknown_frames);
+  // REQUIRES: the call was admitted by `guard`.
+  DecideStream(DecideCall& call, ServiceContext& context, Stopper& stopper, MethodGuard& guard,
+               const Checks& checks, base::Counter& unknown_frames);
 
   // From the first frame to the status to finish with.
   Task<absl::Status> Run();
@@ -46,14 +48,16 @@ class DecideStream {
   DecideCall& call_;
   ServiceContext& context_;
   Stopper& stopper_;
+  MethodGuard& guard_;
   const Checks& checks_;
   base::Counter& unknown_frames_;
   const std::shared_ptr<SubscriberWakeup> wakeup_;
   Stopper::Listener listener_;
   FramePump<DecideCall> pump_;
-  std::unique_ptr<bridge::DecideSession> session_;  // from Attach on
-  absl::Status failure_;                            // what the client did wrong
-  bool detached_ = false;                           // Detach, or the client's half-close
+  std::shared_ptr<void> place_;  // among the identity's streams, from Attach on, as the next
+  std::unique_ptr<bridge::DecideSession> session_;
+  absl::Status failure_;   // what the client did wrong
+  bool detached_ = false;  // Detach, or the client's half-close
   bool writing_ = true;
   Signal writer_ended_;
   Signal reader_ended_;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/convert_delivery.h"
 
@@ -34,14 +35,14 @@ DeliveryService::DeliveryService(Queue& queue, Stopper& stopper, ServiceContext&
       context_(context),
       budget_(std::make_shared<ByteBudget>(context.limits.inflight_bytes)),
       served_submission_(v1::SubmitRequest::descriptor()),
+      stream_guard_(context.access, "Delivery.SubmitStream"),
       stream_stats_(context.deps.metrics, "Delivery.SubmitStream"),
       submit_(*this, queue, service_, &AsyncService::RequestSubmit, &DeliveryService::Submit,
-              context.deps.metrics, "Delivery.Submit"),
+              context, "Delivery.Submit"),
       get_message_(*this, queue, service_, &AsyncService::RequestGetMessage,
-                   &DeliveryService::GetMessage, context.deps.metrics, "Delivery.GetMessage"),
+                   &DeliveryService::GetMessage, context, "Delivery.GetMessage"),
       list_messages_(*this, queue, service_, &AsyncService::RequestListMessages,
-                     &DeliveryService::ListMessages, context.deps.metrics,
-                     "Delivery.ListMessages") {
+                     &DeliveryService::ListMessages, context, "Delivery.ListMessages") {
   context.deps.metrics.AddGaugeFunction(
       "postern_rpc_submission_bytes", "Bytes of submissions that are not stored yet.", {},
       [budget = budget_] { return static_cast<double>(budget->used()); });
@@ -57,7 +58,7 @@ void DeliveryService::Serve() {
 Task<absl::Status> DeliveryService::Submit(UnaryCall<v1::SubmitRequest, v1::SubmitReceipt>& call) {
   auto pending = std::make_shared<PendingSubmit>(queue_);
   call.SignalWhenDone(&pending->signal());
-  SubmitTo(context_.deps.intake, nullptr, budget_, call.request,
+  SubmitTo(context_.deps.intake, submit_.guard(), call, nullptr, budget_, call.request,
            [pending](absl::StatusOr<delivery::Receipt> result) {
              pending->Complete(std::move(result));
            });
@@ -79,8 +80,13 @@ Task<absl::Status> DeliveryService::GetMessage(
   };
   const absl::StatusOr<delivery::MessageView> message =
       co_await RunOn<delivery::MessageView>(context_.worker, queue_, std::move(read));
-  if (message.ok()) ToProto(*message, context_.deps.bindings, &call.response);
-  co_return message.status();
+  if (!message.ok()) co_return message.status();
+  // What belongs to another is not there for this one.
+  if (!call.identity().MaySee(message->rows.front().submitter)) {
+    co_return absl::NotFoundError(absl::StrCat("message_id: no message ", id->ToString()));
+  }
+  ToProto(*message, context_.deps.bindings, &call.response);
+  co_return absl::OkStatus();
 }
 
 Task<absl::Status> DeliveryService::ListMessages(
@@ -88,6 +94,7 @@ Task<absl::Status> DeliveryService::ListMessages(
   using Page = delivery::MessageSource::Page;
   absl::StatusOr<delivery::MessageSource::Query> query = ToQuery(call.request);
   if (!query.ok()) co_return query.status();
+  if (!call.identity().rights->all) query->submitter = call.identity().submitter();
   std::function<absl::StatusOr<Page>()> read = [this, wanted = *std::move(query)] {
     return context_.deps.messages.List(wanted);
   };
@@ -105,7 +112,13 @@ Detached DeliveryService::ServeSubmitStream() {
   if (!co_await call->Accept(service_, &AsyncService::RequestSubmitStream)) co_return;
   ServeSubmitStream();
   InFlight in_flight(stream_stats_);
-  SubmitStream stream(*call, context_, stopper_, budget_, served_submission_);
+  if (absl::Status denied = stream_guard_.Admit(*call); !denied.ok()) {
+    in_flight.Ended(denied);
+    co_await call->Finish(denied);
+    co_await call->Done();
+    co_return;
+  }
+  SubmitStream stream(*call, context_, stopper_, stream_guard_, budget_, served_submission_);
   const absl::Status status = co_await stream.Run();
   in_flight.Ended(status);
   co_await call->Finish(status);

@@ -40,6 +40,7 @@ class DeliveryService {
   const std::shared_ptr<ByteBudget> budget_;  // outlives the service in the intake's callbacks
   const ServedCheck served_submission_;
   AsyncService service_;
+  MethodGuard stream_guard_;
   MethodStats stream_stats_;
   Method<v1::SubmitRequest, v1::SubmitReceipt> submit_;
   Method<v1::GetMessageRequest, v1::Message> get_message_;

@@ -7,11 +7,11 @@
 
 namespace postern::rpc {
 
-HealthService::HealthService(Queue& queue, Stopper& stopper, base::Registry& metrics)
+HealthService::HealthService(Queue& queue, Stopper& stopper, ServiceContext& context)
     : queue_(queue),
       stopper_(stopper),
-      watch_stats_(metrics, "Health.Watch"),
-      check_(*this, queue, service_, &AsyncService::RequestCheck, &HealthService::Check, metrics,
+      watch_stats_(context.deps.metrics, "Health.Watch"),
+      check_(*this, queue, service_, &AsyncService::RequestCheck, &HealthService::Check, context,
              "Health.Check") {}
 
 void HealthService::Serve() {

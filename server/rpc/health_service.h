@@ -13,7 +13,7 @@ namespace postern::rpc {
 
 class HealthService {
  public:
-  HealthService(Queue& queue, Stopper& stopper, base::Registry& metrics);
+  HealthService(Queue& queue, Stopper& stopper, ServiceContext& context);
 
   grpc::Service& service() { return service_; }
   // Begins to accept calls. REQUIRES: the server is built, the queue not started yet.

@@ -26,12 +26,14 @@ HooksService::HooksService(Queue& queue, Stopper& stopper, ServiceContext& conte
       stopper_(stopper),
       context_(context),
       watch_check_(v1::WatchRequest::descriptor()),
+      watch_guard_(context.access, "Hooks.Watch"),
+      decide_guard_(context.access, "Hooks.Decide"),
       watch_stats_(context.deps.metrics, "Hooks.Watch"),
       decide_stats_(context.deps.metrics, "Hooks.Decide"),
       unknown_frames_(context.deps.metrics.AddCounter(
           "postern_rpc_unknown_frames_total", "Frames of Decide that this release does not know.")),
       list_providers_(*this, queue, service_, &AsyncService::RequestListProviders,
-                      &HooksService::ListProviders, context.deps.metrics, "Hooks.ListProviders") {}
+                      &HooksService::ListProviders, context, "Hooks.ListProviders") {}
 
 void HooksService::Serve() {
   list_providers_.Serve();
@@ -62,7 +64,8 @@ Detached HooksService::ServeWatch() {
   if (!co_await call->Accept(service_, &AsyncService::RequestWatch)) co_return;
   ServeWatch();
   InFlight in_flight(watch_stats_);
-  const absl::Status status = co_await Watch(*call);
+  absl::Status status = watch_guard_.Admit(*call);
+  if (status.ok()) status = co_await Watch(*call);
   in_flight.Ended(status);
   co_await call->Finish(status);
   co_await call->Done();
@@ -74,6 +77,11 @@ Task<absl::Status> HooksService::Watch(WatchCall& call) {
   if (absl::Status status = watch_check_.Check(request); !status.ok()) co_return status;
   absl::StatusOr<bridge::WatchRequest> wanted = ToWatch(request);
   if (!wanted.ok()) co_return wanted.status();
+  const absl::Status allowed = call.identity().rights->ClampWatch(wanted->filter);
+  if (!allowed.ok()) co_return watch_guard_.Deny(call, allowed);
+  const absl::StatusOr<std::shared_ptr<void>> place =
+      TakeStreamPlace(context_.access, call.identity());
+  if (!place.ok()) co_return place.status();
   const auto wakeup = std::make_shared<SubscriberWakeup>(queue_);
   absl::StatusOr<std::unique_ptr<bridge::Subscription>> subscription =
       context_.deps.bridge.Watch(*std::move(wanted), wakeup);
@@ -100,7 +108,13 @@ Detached HooksService::ServeDecide() {
   if (!co_await call->Accept(service_, &AsyncService::RequestDecide)) co_return;
   ServeDecide();
   InFlight in_flight(decide_stats_);
-  DecideStream stream(*call, context_, stopper_, decide_checks_, unknown_frames_);
+  if (absl::Status denied = decide_guard_.Admit(*call); !denied.ok()) {
+    in_flight.Ended(denied);
+    co_await call->Finish(denied);
+    co_await call->Done();
+    co_return;
+  }
+  DecideStream stream(*call, context_, stopper_, decide_guard_, decide_checks_, unknown_frames_);
   const absl::Status status = co_await stream.Run();
   in_flight.Ended(status);
   co_await call->Finish(status);

@@ -34,6 +34,8 @@ class HooksService {
   const DecideStream::Checks decide_checks_;
   const ServedCheck watch_check_;
   AsyncService service_;
+  MethodGuard watch_guard_;
+  MethodGuard decide_guard_;
   MethodStats watch_stats_;
   MethodStats decide_stats_;
   base::Counter& unknown_frames_;

@@ -1,18 +1,20 @@
 // UnaryMethod: accepts the calls of one unary method and hands each to a handler of the service.
 //
 //   UnaryMethod<DeliveryService, AsyncService, v1::SubmitRequest, v1::SubmitReceipt> submit_{
-//       *this, queue, service_, &AsyncService::RequestSubmit, &DeliveryService::Submit, metrics,
+//       *this, queue, service_, &AsyncService::RequestSubmit, &DeliveryService::Submit, context,
 //       "Delivery.Submit"};
 //   submit_.Serve();
 //
-// What is not served is refused before the handler sees it. Thread: the queue's.
+// Who may not, and what is not served, is refused before the handler sees it. Thread: the queue's.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "server/rpc/access.h"
 #include "server/rpc/calls.h"
+#include "server/rpc/context.h"
 #include "server/rpc/coro.h"
 #include "server/rpc/stats.h"
 #include "server/rpc/unserved.h"
@@ -29,14 +31,18 @@ class UnaryMethod {
   using Handler = Task<absl::Status> (Impl::*)(CallType& call);
 
   UnaryMethod(Impl& impl, Queue& queue, Service& service, Accept accept, Handler handler,
-              base::Registry& metrics, std::string name)
+              ServiceContext& context, std::string name)
       : impl_(impl),
         queue_(queue),
         service_(service),
         accept_(accept),
         handler_(handler),
-        stats_(metrics, std::move(name)),
+        guard_(context.access, name),
+        stats_(context.deps.metrics, std::move(name)),
         served_(Request::descriptor()) {}
+
+  // For what the handler itself denies.
+  MethodGuard& guard() { return guard_; }
 
   // Waits for one call, and as soon as it is there for the next one too, until the server ends.
   Detached Serve() {
@@ -44,7 +50,8 @@ class UnaryMethod {
     if (!co_await call->Accept(service_, accept_)) co_return;
     Serve();
     InFlight in_flight(stats_);
-    absl::Status status = served_.Check(call->request);
+    absl::Status status = guard_.Admit(*call);
+    if (status.ok()) status = served_.Check(call->request);
     if (status.ok()) status = co_await (impl_.*handler_)(*call);
     in_flight.Ended(status);
     co_await call->Finish(status);
@@ -57,6 +64,7 @@ class UnaryMethod {
   Service& service_;
   const Accept accept_;
   const Handler handler_;
+  MethodGuard guard_;
   MethodStats stats_;
   const ServedCheck served_;
 };

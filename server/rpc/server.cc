@@ -34,14 +34,15 @@ struct Lane {
 };
 
 struct RpcServer::Parts {
-  Parts(grpc::ServerBuilder& builder, const Dependencies& deps, const Limits& limits,
+  Parts(grpc::ServerBuilder& builder, const Dependencies& deps, const ServerOptions& options,
         std::function<void(absl::Duration)> note_draining)
-      : hooks_lane(builder.AddCompletionQueue()),
+      : access(options.access, deps.metrics),
+        hooks_lane(builder.AddCompletionQueue()),
         main_lane(builder.AddCompletionQueue()),
-        context{deps, limits, worker, std::move(note_draining), drain},
+        context{access, deps, options.limits, worker, std::move(note_draining), drain},
         delivery(main_lane.queue, main_lane.stopper, context),
         control(main_lane.queue, main_lane.stopper, context),
-        health(main_lane.queue, main_lane.stopper, deps.metrics),
+        health(main_lane.queue, main_lane.stopper, context),
         unserved(main_lane.queue, deps.metrics),
         hooks(hooks_lane.queue, hooks_lane.stopper, context) {
     builder.RegisterService(&delivery.service());
@@ -63,6 +64,7 @@ struct RpcServer::Parts {
 
   // The server must go before its queues; services before the server is legal, but not before
   // their calls have ended: see Shutdown().
+  Access access;
   Worker worker;
   DrainState drain;
   Lane hooks_lane;
@@ -105,7 +107,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ServerOptions option
   // Two servers on one port would share its calls at random.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   self->parts_ = std::make_unique<Parts>(
-      builder, self->deps_, self->options_.limits,
+      builder, self->deps_, self->options_,
       [server = self.get()](absl::Duration budget) { server->NoteDraining(budget); });
   self->parts_->server = builder.BuildAndStart();
   if (self->parts_->server == nullptr) {

@@ -17,6 +17,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/rpc/access.h"
 #include "server/rpc/context.h"
 
 namespace postern::rpc {
@@ -30,6 +31,7 @@ struct Listener {
 
 struct ServerOptions {
   std::vector<Listener> listeners;
+  AccessOptions access;
   Limits limits;
 };
 

@@ -21,15 +21,18 @@ std::int64_t SubmissionBytes(const v1::SubmitRequest& request) {
   return static_cast<std::int64_t>(bytes);
 }
 
-void SubmitTo(delivery::Intake& intake, const ServedCheck* served,
-              const std::shared_ptr<ByteBudget>& budget, v1::SubmitRequest& request,
-              delivery::Intake::Done done) {
+void SubmitTo(delivery::Intake& intake, MethodGuard& guard, const Call& call,
+              const ServedCheck* served, const std::shared_ptr<ByteBudget>& budget,
+              v1::SubmitRequest& request, delivery::Intake::Done done) {
   if (served != nullptr) {
     if (absl::Status status = served->Check(request); !status.ok()) return done(std::move(status));
   }
   const std::int64_t bytes = SubmissionBytes(request);
   absl::StatusOr<mail::Submission> submission = TakeSubmission(request);
   if (!submission.ok()) return done(submission.status());
+  const absl::Status allowed = call.identity().rights->AllowSubmission(*submission);
+  if (!allowed.ok()) return done(guard.Deny(call, allowed));
+  submission->submitter = call.identity().submitter();
   if (!budget->Take(bytes)) {
     return done(absl::ResourceExhaustedError(
         absl::StrCat("too many bytes of submissions in flight, the limit is ", budget->most())));
@@ -95,10 +98,12 @@ void SubmitWindow::Complete(std::uint64_t number, absl::StatusOr<delivery::Recei
 }
 
 SubmitStream::SubmitStream(CallType& call, ServiceContext& context, Stopper& stopper,
-                           std::shared_ptr<ByteBudget> budget, const ServedCheck& served)
+                           MethodGuard& guard, std::shared_ptr<ByteBudget> budget,
+                           const ServedCheck& served)
     : call_(call),
       context_(context),
       stopper_(stopper),
+      guard_(guard),
       served_(served),
       window_(std::make_shared<SubmitWindow>(call.queue(), context.limits, std::move(budget))),
       listener_(stopper, window_->signal()),
@@ -153,7 +158,7 @@ Detached SubmitStream::ReadSubmissions() {
 
 void SubmitStream::Submit(v1::SubmitRequest& request) {
   const std::uint64_t number = window_->Add(SubmissionBytes(request));
-  SubmitTo(context_.deps.intake, &served_, window_->budget(), request,
+  SubmitTo(context_.deps.intake, guard_, call_, &served_, window_->budget(), request,
            [window = window_, number](absl::StatusOr<delivery::Receipt> result) {
              window->Complete(number, std::move(result));
            });

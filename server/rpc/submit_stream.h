@@ -9,6 +9,7 @@
 
 #include "postern/v1/delivery.pb.h"
 #include "server/delivery/control.h"
+#include "server/rpc/access.h"
 #include "server/rpc/calls.h"
 #include "server/rpc/context.h"
 #include "server/rpc/unserved.h"
@@ -53,7 +54,8 @@ class SubmitStream {
  public:
   using CallType = StreamCall<v1::SubmitStreamRequest, v1::SubmitStreamResponse>;
 
-  SubmitStream(CallType& call, ServiceContext& context, Stopper& stopper,
+  // REQUIRES: the call was admitted by `guard`.
+  SubmitStream(CallType& call, ServiceContext& context, Stopper& stopper, MethodGuard& guard,
                std::shared_ptr<ByteBudget> budget, const ServedCheck& served);
 
   // From the first submission to the status to finish with.
@@ -68,6 +70,7 @@ class SubmitStream {
   CallType& call_;
   ServiceContext& context_;
   Stopper& stopper_;
+  MethodGuard& guard_;
   const ServedCheck& served_;
   std::shared_ptr<SubmitWindow> window_;
   Stopper::Listener listener_;
@@ -77,10 +80,11 @@ class SubmitStream {
   bool writing_ = true;
 };
 
-// Submits `request` to the intake within `budget`; `done` as the intake calls it.
-void SubmitTo(delivery::Intake& intake, const ServedCheck* served,
-              const std::shared_ptr<ByteBudget>& budget, v1::SubmitRequest& request,
-              delivery::Intake::Done done);
+// Submits `request` to the intake within `budget` and the rights of the caller; `done` as the
+// intake calls it.
+void SubmitTo(delivery::Intake& intake, MethodGuard& guard, const Call& call,
+              const ServedCheck* served, const std::shared_ptr<ByteBudget>& budget,
+              v1::SubmitRequest& request, delivery::Intake::Done done);
 
 // What a submission holds of the server's memory until it is stored.
 std::int64_t SubmissionBytes(const v1::SubmitRequest& request);

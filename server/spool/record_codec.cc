@@ -35,6 +35,7 @@ enum Field : std::uint64_t {
   kToken = 14,
   kReply = 15,
   kRecipient = 16,
+  kSubmitter = 17,
 };
 
 enum Flag : std::uint64_t { kInDoubt = 1, kEightBit = 2, kSmtpUtf8 = 4 };
@@ -262,6 +263,9 @@ class RowDecoder {
       case kToken:
         row_.token = Copy(bytes);
         return true;
+      case kSubmitter:
+        row_.submitter = Copy(bytes);
+        return true;
       case kReply:
         return TakeReply(bytes);
       case kRecipient:
@@ -342,6 +346,7 @@ std::string EncodeRow(const mail::Row& row) {
   PutNumberField(body, kContentBytes, row.content_bytes);
   PutBytesField(body, kTenant, row.tenant);
   PutBytesField(body, kToken, row.token);
+  PutBytesField(body, kSubmitter, row.submitter);
   PutRecipients(body, row.recipients);
 
   std::string value;

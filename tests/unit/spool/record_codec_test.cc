@@ -30,6 +30,7 @@ mail::Row FullRow() {
   row.content_bytes = std::uint64_t{1} << 40;
   row.tenant = "tenant";
   row.token = "token-1";
+  row.submitter = "mailer";
   return row;
 }
 
@@ -51,6 +52,7 @@ void ExpectSame(const mail::Row& a, const mail::Row& b) {
   EXPECT_EQ(a.content_bytes, b.content_bytes);
   EXPECT_EQ(a.tenant, b.tenant);
   EXPECT_EQ(a.token, b.token);
+  EXPECT_EQ(a.submitter, b.submitter);
   ASSERT_EQ(a.recipients.size(), b.recipients.size());
   for (std::size_t i = 0; i < a.recipients.size(); ++i) {
     EXPECT_EQ(a.recipients[i].address, b.recipients[i].address);

@@ -1,0 +1,272 @@
+#include "server/rpc/access.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "server/base/log.h"
+#include "server/rpc/cq.h"
+
+namespace postern::rpc {
+namespace {
+
+constexpr double kAuditLinesPerSecond = 20;
+constexpr int kAuditLinesAtOnce = 20;
+constexpr char kReasons[][16] = {"submit", "watch", "decide", "control", "all"};
+
+absl::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
+
+bool IsLoopback(absl::string_view peer) {
+  return absl::StartsWith(peer, "ipv4:127.") || absl::StartsWith(peer, "ipv6:%5B::1%5D:") ||
+         absl::StartsWith(peer, "ipv6:[::1]:");
+}
+
+AuthMethod PlaintextMethod(absl::string_view peer) {
+  if (absl::StartsWith(peer, "unix")) return AuthMethod::kUnix;
+  return IsLoopback(peer) ? AuthMethod::kLoopback : AuthMethod::kPlaintext;
+}
+
+// The token of `authorization: Bearer ...`; empty: there is none.
+absl::string_view BearerToken(const grpc::ServerContext& context) {
+  const auto& metadata = context.client_metadata();
+  const auto found = metadata.find("authorization");
+  if (found == metadata.end()) return {};
+  absl::string_view value = View(found->second);
+  constexpr absl::string_view kScheme = "bearer ";
+  if (!absl::StartsWithIgnoreCase(value, kScheme)) return {};
+  return absl::StripAsciiWhitespace(value.substr(kScheme.size()));
+}
+
+// Takes as long whether the texts differ early, late or not at all.
+bool SameSecret(absl::string_view a, absl::string_view b) {
+  if (a.size() != b.size()) return false;
+  unsigned char differences = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    differences = static_cast<unsigned char>(differences | (a[i] ^ b[i]));
+  }
+  return differences == 0;
+}
+
+// Why it was denied, from a bounded set: messages begin with the right that is missing.
+std::string ReasonOf(const absl::Status& denied) {
+  if (denied.code() == absl::StatusCode::kUnauthenticated) return "unauthenticated";
+  for (const char* reason : kReasons) {
+    if (absl::StartsWith(denied.message(), absl::StrCat(reason, ":"))) return reason;
+  }
+  return "other";
+}
+
+}  // namespace
+
+// What one configuration says. One Identity for each way in which one may come in.
+struct Access::Table {
+  explicit Table(AccessOptions options);
+
+  IdentityPtr ByUri(absl::string_view uri) const;
+  IdentityPtr ByToken(absl::string_view token) const;
+  absl::StatusOr<IdentityPtr> Open(AuthMethod method, absl::string_view uri) const;
+
+  bool open = true;  // no identities: all rights to everyone
+  int max_streams = 8;
+  std::shared_ptr<const Rights> everything = std::make_shared<const Rights>(Rights::Everything());
+  absl::flat_hash_map<std::string, IdentityPtr> uris;
+  std::vector<std::pair<std::string, IdentityPtr>> prefixes;  // longest first
+  std::vector<std::pair<std::string, IdentityPtr>> tokens;
+  IdentityPtr unix_peers, loopback_peers;  // null: nobody
+  IdentityPtr open_unix, open_loopback, open_plaintext, open_tls;
+};
+
+Access::Table::Table(AccessOptions options)
+    : open(options.identities.empty()), max_streams(options.max_streams_per_identity) {
+  const auto anyone = [this](const char* name, AuthMethod method) {
+    return std::make_shared<const Identity>(Identity{name, method, false, everything, nullptr});
+  };
+  open_unix = anyone(kLocalIdentity, AuthMethod::kUnix);
+  open_loopback = anyone(kLocalIdentity, AuthMethod::kLoopback);
+  open_plaintext = anyone(kAnonymousIdentity, AuthMethod::kPlaintext);
+  open_tls = anyone(kAnonymousIdentity, AuthMethod::kTls);
+  for (IdentitySpec& spec : options.identities) {
+    const auto rights = std::make_shared<const Rights>(std::move(spec.rights));
+    const auto streams = std::make_shared<std::atomic<int>>(0);
+    const auto with = [&](AuthMethod method) {
+      return std::make_shared<const Identity>(Identity{spec.name, method, true, rights, streams});
+    };
+    const IdentityPtr by_certificate = with(AuthMethod::kCertificate);
+    for (std::string& uri : spec.uris) {
+      if (absl::EndsWith(uri, "*")) {
+        uri.pop_back();
+        prefixes.emplace_back(std::move(uri), by_certificate);
+      } else {
+        uris.emplace(std::move(uri), by_certificate);
+      }
+    }
+    if (!spec.token.empty()) tokens.emplace_back(std::move(spec.token), with(AuthMethod::kToken));
+    if (spec.unix_peers) unix_peers = with(AuthMethod::kUnix);
+    if (spec.loopback_peers) loopback_peers = with(AuthMethod::kLoopback);
+  }
+  std::stable_sort(prefixes.begin(), prefixes.end(),
+                   [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
+}
+
+IdentityPtr Access::Table::ByUri(absl::string_view uri) const {
+  if (const auto found = uris.find(uri); found != uris.end()) return found->second;
+  for (const auto& [prefix, identity] : prefixes) {
+    if (absl::StartsWith(uri, prefix)) return identity;
+  }
+  return nullptr;
+}
+
+IdentityPtr Access::Table::ByToken(absl::string_view token) const {
+  IdentityPtr match;
+  for (const auto& [secret, identity] : tokens) {
+    if (SameSecret(secret, token)) match = identity;  // and on, so that the time says nothing
+  }
+  return match;
+}
+
+absl::StatusOr<IdentityPtr> Access::Table::Open(AuthMethod method, absl::string_view uri) const {
+  switch (method) {
+    case AuthMethod::kUnix:
+      return open_unix;
+    case AuthMethod::kLoopback:
+      return open_loopback;
+    case AuthMethod::kPlaintext:
+      return open_plaintext;
+    default:
+      break;
+  }
+  if (uri.empty()) return open_tls;
+  return std::make_shared<const Identity>(Identity{
+      std::string(uri.data(), uri.size()), AuthMethod::kCertificate, false, everything, nullptr});
+}
+
+Access::Access(AccessOptions options, base::Registry& registry)
+    : registry_(registry), lines_(kAuditLinesPerSecond, kAuditLinesAtOnce) {
+  Replace(std::move(options));
+}
+
+Access::~Access() = default;
+
+void Access::Replace(AccessOptions options) {
+  auto table = std::make_shared<const Table>(std::move(options));
+  base::MutexLock lock(mu_);
+  table_.swap(table);
+}
+
+std::shared_ptr<const Access::Table> Access::table() const {
+  base::MutexLock lock(mu_);
+  return table_;
+}
+
+int Access::max_streams_per_identity() const { return table()->max_streams; }
+
+absl::StatusOr<IdentityPtr> Access::Authenticate(const grpc::ServerContext& context) const {
+  const std::shared_ptr<const Table> table = this->table();
+  const std::string peer = context.peer();
+  AuthMethod method = PlaintextMethod(peer);
+  const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
+  std::vector<grpc::string_ref> uris;
+  if (auth != nullptr && method != AuthMethod::kUnix) {
+    const auto type = auth->FindPropertyValues(GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);
+    if (!type.empty() && type.front() != "insecure") {
+      method = AuthMethod::kTls;
+      uris = auth->FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME);
+    }
+  }
+  if (table->open) {
+    return table->Open(method, uris.empty() ? absl::string_view() : View(uris.front()));
+  }
+  if (const absl::string_view token = BearerToken(context); !token.empty()) {
+    IdentityPtr identity = table->ByToken(token);
+    if (identity != nullptr) return identity;
+    return absl::UnauthenticatedError("authorization: the token is not known");
+  }
+  for (const grpc::string_ref& uri : uris) {
+    if (IdentityPtr identity = table->ByUri(View(uri)); identity != nullptr) return identity;
+  }
+  if (method == AuthMethod::kUnix && table->unix_peers != nullptr) return table->unix_peers;
+  if (method == AuthMethod::kLoopback && table->loopback_peers != nullptr) {
+    return table->loopback_peers;
+  }
+  if (uris.empty()) {
+    return absl::UnauthenticatedError(
+        "no identity: neither a token nor a client certificate with a URI");
+  }
+  return absl::UnauthenticatedError(
+      absl::StrCat("no identity has the certificate's URI ", View(uris.front())));
+}
+
+void Access::LogDenial(const std::string& method, const Identity* identity, const std::string& peer,
+                       const absl::Status& status) {
+  std::uint64_t unlogged = 0;
+  {
+    base::MutexLock lock(mu_);
+    if (!lines_.Take(Queue::Now())) {
+      ++unlogged_;
+      return;
+    }
+    unlogged = std::exchange(unlogged_, 0);
+  }
+  if (unlogged > 0) base::Log().warn("audit: {} more denials were not logged", unlogged);
+  base::Log().warn("audit: denied method={} identity={} by={} peer={} reason=\"{}\"", method,
+                   identity == nullptr ? "-" : identity->name,
+                   identity == nullptr ? absl::string_view("-") : AuthMethodName(identity->method),
+                   peer, status.message());
+}
+
+MethodGuard::MethodGuard(Access& access, std::string method)
+    : access_(access),
+      method_(std::move(method)),
+      right_(RightFor(absl::string_view(method_.data(), method_.size()))) {}
+
+absl::Status MethodGuard::Admit(Call& call) {
+  if (right_ == Right::kNone) return absl::OkStatus();
+  absl::StatusOr<IdentityPtr> identity = access_.Authenticate(call.server_context());
+  if (!identity.ok()) {
+    Count(identity.status());
+    access_.LogDenial(method_, nullptr, call.server_context().peer(), identity.status());
+    return identity.status();
+  }
+  const bool allowed = (*identity)->rights->Has(right_);
+  call.SetIdentity(*std::move(identity));
+  if (allowed) return absl::OkStatus();
+  return Deny(call, absl::PermissionDeniedError(absl::StrCat(
+                        RightName(right_), ": ", call.identity().name, " lacks this right")));
+}
+
+absl::Status MethodGuard::Deny(const Call& call, absl::Status denied) {
+  if (denied.code() != absl::StatusCode::kPermissionDenied) return denied;
+  Count(denied);
+  access_.LogDenial(method_, &call.identity(), call.server_context().peer(), denied);
+  return denied;
+}
+
+void MethodGuard::Count(const absl::Status& denied) {
+  const std::string reason = ReasonOf(denied);
+  base::Counter*& counter = denied_[reason];
+  if (counter == nullptr) {
+    counter = &access_.metrics().AddCounter(
+        "postern_rpc_denied_total", "Calls and frames that were denied, by what was missing.",
+        {{"method", method_}, {"reason", reason}});
+  }
+  counter->Add();
+}
+
+absl::StatusOr<std::shared_ptr<void>> TakeStreamPlace(const Access& access,
+                                                      const Identity& identity) {
+  if (!identity.configured) return std::shared_ptr<void>();
+  const int most = access.max_streams_per_identity();
+  const std::shared_ptr<std::atomic<int>> streams = identity.streams;
+  const int before = streams->fetch_add(1, std::memory_order_relaxed);
+  std::shared_ptr<void> place(
+      streams.get(), [streams](void*) { streams->fetch_sub(1, std::memory_order_relaxed); });
+  if (before < most) return place;
+  return absl::ResourceExhaustedError(
+      absl::StrCat("policy.max_streams_per_identity: ", identity.name, " has ", most,
+                   " streams open, the limit"));
+}
+
+}  // namespace postern::rpc

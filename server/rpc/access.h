@@ -1,0 +1,101 @@
+// Access: finds out who makes a call. MethodGuard: lets a call of one method in, or not.
+//
+//   MethodGuard guard(access, "Delivery.Submit");
+//   absl::Status status = guard.Admit(call);        // call.identity() from here on
+//   if (...) return guard.Deny(call, absl::PermissionDeniedError("submit: ..."));
+//
+// What is denied is counted in postern_rpc_denied_total{method,reason} and logged for the audit, at
+// most 20 lines a second. Thread: any, unless it says otherwise.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "server/base/metrics.h"
+#include "server/base/mutex.h"
+#include "server/queue/token_bucket.h"
+#include "server/rpc/call.h"
+#include "server/rpc/identity.h"
+
+namespace postern::rpc {
+
+// One entry of `identities`.
+struct IdentitySpec {
+  std::string name;
+  std::vector<std::string> uris;  // of the certificate; a final '*' stands for any rest
+  std::string token;              // "": none
+  bool unix_peers = false;        // clients of unix sockets that show neither
+  bool loopback_peers = false;    // the same over plaintext TCP on loopback
+  Rights rights;
+};
+
+struct AccessOptions {
+  std::vector<IdentitySpec> identities;  // none: everyone has all rights
+  int max_streams_per_identity = 8;
+};
+
+class Access {
+ public:
+  Access(AccessOptions options, base::Registry& registry);
+  ~Access();
+  Access(const Access&) = delete;
+  Access& operator=(const Access&) = delete;
+
+  // Puts other identities in the place of those there are. Calls that are under way keep theirs.
+  void Replace(AccessOptions options);
+
+  // UNAUTHENTICATED: no identity fits, or the token is not known.
+  absl::StatusOr<IdentityPtr> Authenticate(const grpc::ServerContext& context) const;
+
+  int max_streams_per_identity() const;
+  base::Registry& metrics() { return registry_; }
+
+  // One line for the audit. `identity` null: nobody.
+  void LogDenial(const std::string& method, const Identity* identity, const std::string& peer,
+                 const absl::Status& status);
+
+ private:
+  struct Table;
+  std::shared_ptr<const Table> table() const;
+
+  base::Registry& registry_;
+  mutable base::Mutex mu_;
+  std::shared_ptr<const Table> table_ ABSL_GUARDED_BY(mu_);
+  queue::TokenBucket lines_ ABSL_GUARDED_BY(mu_);
+  std::uint64_t unlogged_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+// Thread: one queue's.
+class MethodGuard {
+ public:
+  // `method` is "Delivery.Submit"; `access` must outlive this.
+  MethodGuard(Access& access, std::string method);
+
+  // Identifies the caller and checks the right that the method asks for; the call then has its
+  // identity. UNAUTHENTICATED, or PERMISSION_DENIED naming the right. Counts and logs what it
+  // denies.
+  absl::Status Admit(Call& call);
+
+  // Counts and logs `denied`, and returns it. Anything but PERMISSION_DENIED is only returned. The
+  // message begins with the right that is missing ("submit: ..."). REQUIRES: the call was admitted.
+  absl::Status Deny(const Call& call, absl::Status denied);
+
+ private:
+  void Count(const absl::Status& denied);
+
+  Access& access_;
+  const std::string method_;
+  const Right right_;
+  std::map<std::string, base::Counter*> denied_;  // [reason], added when first met
+};
+
+// Takes a place among the Watch and Decide streams of an identity; it is free again when what is
+// returned goes. Null for identities that are not limited. RESOURCE_EXHAUSTED names the limit.
+absl::StatusOr<std::shared_ptr<void>> TakeStreamPlace(const Access& access,
+                                                      const Identity& identity);
+
+}  // namespace postern::rpc

@@ -1,0 +1,28 @@
+#include "server/rpc/identity.h"
+
+namespace postern::rpc {
+
+absl::string_view AuthMethodName(AuthMethod method) {
+  switch (method) {
+    case AuthMethod::kUnix:
+      return "unix";
+    case AuthMethod::kLoopback:
+      return "loopback";
+    case AuthMethod::kPlaintext:
+      return "plaintext";
+    case AuthMethod::kTls:
+      return "tls";
+    case AuthMethod::kCertificate:
+      return "certificate";
+    case AuthMethod::kToken:
+      return "token";
+  }
+  return "";
+}
+
+const std::string& Identity::submitter() const {
+  static const std::string* const kNobody = new std::string();
+  return name == kLocalIdentity ? *kNobody : name;
+}
+
+}  // namespace postern::rpc
