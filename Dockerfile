@@ -36,10 +36,10 @@ COPY --from=build /out/posternd /usr/sbin/posternd
 COPY --from=build /out/postern /usr/bin/postern
 COPY deploy/container.yaml /etc/postern/postern.yaml
 
-# POSTERN_SERVER is for `docker exec NAME postern queues` and the health check: they need no
+# POSTERN_ADDRESS is for `docker exec NAME postern queues` and the health check: they need no
 # certificate there.
 ENV POSTERN_TLS_DIRECTORY=/etc/postern/tls \
-    POSTERN_SERVER=unix:/run/postern/postern.sock
+    POSTERN_ADDRESS=unix:/run/postern/postern.sock
 USER 10025:10025
 # Written to: the mail, and the socket. Both may stand beside a read-only root file system.
 VOLUME ["/var/spool/postern", "/run/postern"]

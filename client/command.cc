@@ -9,9 +9,6 @@
 namespace postern::client {
 namespace {
 
-// Frames of ListMessages and Events may exceed gRPC's default of 4 MiB.
-constexpr int kMaxReceiveBytes = 64 << 20;
-
 // SIGUSR2 wakes the thread of SignalWatch when it is no longer needed.
 sigset_t WatchedSignals(bool with_wake) {
   sigset_t signals;
@@ -35,9 +32,7 @@ void AddEverything(CLI::App& app, Invocation& invocation) {
       "`postern COMMAND --help` shows each command with an example.");
   app.require_subcommand(1);
   app.fallthrough();  // global options may also follow the subcommand
-  app.add_option("--server", invocation.globals.server, "Address of posternd's gRPC listener")
-      ->envname("POSTERN_SERVER")
-      ->capture_default_str();
+  AddConnectionOptions(app, invocation.globals.connection);
   app.add_option("--timeout", invocation.globals.timeout,
                  "How long a call may take that answers once (2s, 5m); streams have no limit")
       ->check([](const std::string& text) {
@@ -57,14 +52,6 @@ void AddEverything(CLI::App& app, Invocation& invocation) {
   AddCompletion(app, invocation);
 }
 
-std::shared_ptr<grpc::Channel> Connect(const Globals& globals) {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(kMaxReceiveBytes);
-  // A proxy variable of the environment must not redirect control of the mail system.
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(globals.server, grpc::InsecureChannelCredentials(), arguments);
-}
-
 void SetDeadline(grpc::ClientContext& context, const Globals& globals) {
   const google::protobuf::Duration timeout = *ParseDuration(globals.timeout);
   const auto wait =
@@ -80,6 +67,8 @@ int Report(const grpc::Status& status) {
     std::cerr << ": no answer within --timeout; what was asked for may have been done";
   }
   std::cerr << std::endl;
+  const std::string hint = HintFor(status);
+  if (!hint.empty()) std::cerr << "postern: " << hint << std::endl;
   return kFailed;
 }
 

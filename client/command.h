@@ -13,6 +13,8 @@
 #include <string>
 #include <thread>
 
+#include "client/connection.h"
+
 namespace postern::client {
 
 // Exit codes of the program.
@@ -21,9 +23,9 @@ inline constexpr int kFailed = 1;  // the server said no, or could not be reache
 inline constexpr int kUsage = 2;   // the arguments make no sense
 
 struct Globals {
-  std::string server = "127.0.0.1:9090";  // --server, POSTERN_SERVER
-  bool json = false;                      // --json: one protobuf-JSON object per line
-  std::string timeout = "30s";            // --timeout: of a call that answers once; ParseDuration()
+  Connection connection;
+  bool json = false;            // --json: one protobuf-JSON object per line
+  std::string timeout = "30s";  // --timeout: of a call that answers once; ParseDuration()
 };
 
 // The parsed command line. `run` returns the exit code.
@@ -44,15 +46,15 @@ void AddOperate(CLI::App& app, Invocation& invocation);  // drain, health
 void AddTop(CLI::App& app, Invocation& invocation);
 void AddCompletion(CLI::App& app, Invocation& invocation);
 
-// A plaintext channel to `globals.server` ("host:port", "unix:/path"). Connects with the first
-// call; a call fails with UNAVAILABLE when nothing listens there.
-std::shared_ptr<grpc::Channel> Connect(const Globals& globals);
+inline std::shared_ptr<grpc::Channel> Connect(const Globals& globals) {
+  return Connect(globals.connection);
+}
 
 // Deadline of a call that answers once: --timeout from now. Streams have none.
 void SetDeadline(grpc::ClientContext& context, const Globals& globals);
 
-// Writes "postern: CODE: message" to stderr; says what to do about a deadline that has passed.
-// Returns kFailed, or kOk for an OK status.
+// Writes "postern: CODE: message" to stderr, and what may help; says what to do about a deadline
+// that has passed. Returns kFailed, or kOk for an OK status.
 int Report(const grpc::Status& status);
 
 // Calls `on_signal` on a thread of its own at the first SIGINT or SIGTERM while it lives. The

@@ -11,8 +11,8 @@ int main(int argc, char** argv) {
   postern::client::AddEverything(app, invocation);
   try {
     app.parse(argc, argv);
+    return invocation.run(invocation.globals);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? postern::client::kOk : postern::client::kUsage;
   }
-  return invocation.run(invocation.globals);
 }

@@ -6,6 +6,7 @@
 """
 import argparse
 import itertools
+import pathlib
 import queue
 import signal
 import time
@@ -50,15 +51,24 @@ def converse(stub, args):
         out.put(None)
 
 
+def connect(args):
+    options = [("grpc.enable_retries", 0)]  # trying again is what the loop below is for
+    if not args.tls:
+        return grpc.insecure_channel(args.server, options)
+    ca, certificate, key = (pathlib.Path(name).read_bytes() for name in args.tls)
+    return grpc.secure_channel(args.server, grpc.ssl_channel_credentials(ca, key, certificate),
+                               options)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--server", default="127.0.0.1:9090")
+    parser.add_argument("--tls", nargs=3, metavar=("CA", "CERTIFICATE", "KEY"), help="PEM files")
     parser.add_argument("--name", default="sample", help="provider name")
     parser.add_argument("--shutdown-after", type=int, default=10, metavar="N")
     args = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback
-    # Trying again is what the loop is for.
-    with grpc.insecure_channel(args.server, options=[("grpc.enable_retries", 0)]) as channel:
+    with connect(args) as channel:
         while True:
             try:
                 converse(hooks_pb2_grpc.HooksStub(channel), args)

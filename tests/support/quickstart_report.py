@@ -2,7 +2,7 @@
 """What became of the quickstart's mail: one line per domain, and whether all went as it should.
 
 Reads the receipts (`postern submit --json`) and the events (`postern watch --json`) of a run and
-asks the service for the dispositions (`postern messages --json`; POSTERN_SERVER says where). Exits
+asks the service for the dispositions (`postern messages --json`; POSTERN_ADDRESS says where). Exits
 0 when every submitted message is DELIVERED and at least one session was closed by a verdict of
 --provider, else 1 with the reason.
 """

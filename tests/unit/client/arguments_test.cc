@@ -15,7 +15,7 @@ using ::testing::ElementsAre;
 class Arguments : public ::testing::Test {
  protected:
   Arguments() {
-    unsetenv("POSTERN_SERVER");
+    unsetenv("POSTERN_ADDRESS");
     AddEverything(app_, invocation_);
   }
 
@@ -33,21 +33,21 @@ class Arguments : public ::testing::Test {
 };
 
 TEST_F(Arguments, GlobalOptionsMayFollowTheSubcommand) {
-  ASSERT_TRUE(Parses("queues --server 127.0.0.1:1234 --json"));
-  EXPECT_EQ(invocation_.globals.server, "127.0.0.1:1234");
+  ASSERT_TRUE(Parses("queues --address 127.0.0.1:1234 --json"));
+  EXPECT_EQ(invocation_.globals.connection.address, "127.0.0.1:1234");
   EXPECT_TRUE(invocation_.globals.json);
 }
 
-TEST_F(Arguments, ServerComesFromTheEnvironmentUnlessGiven) {
-  setenv("POSTERN_SERVER", "unix:/tmp/p.sock", 1);
+TEST_F(Arguments, AddressComesFromTheEnvironmentUnlessGiven) {
+  setenv("POSTERN_ADDRESS", "unix:/tmp/p.sock", 1);
   ASSERT_TRUE(Parses("health"));
-  EXPECT_EQ(invocation_.globals.server, "unix:/tmp/p.sock");
-  unsetenv("POSTERN_SERVER");
+  EXPECT_EQ(invocation_.globals.connection.address, "unix:/tmp/p.sock");
+  unsetenv("POSTERN_ADDRESS");
 }
 
-TEST_F(Arguments, ServerIsLoopbackByDefault) {
+TEST_F(Arguments, AddressIsLoopbackByDefault) {
   ASSERT_TRUE(Parses("hooks"));
-  EXPECT_EQ(invocation_.globals.server, "127.0.0.1:9090");
+  EXPECT_EQ(invocation_.globals.connection.address, "127.0.0.1:9090");
 }
 
 TEST_F(Arguments, TimeoutIsADurationOfMoreThanNothing) {
