@@ -29,6 +29,7 @@
 #include "server/http/server.h"
 #include "server/rpc/convert_hooks.h"
 #include "server/wiring.h"
+#include "server/wiring_access.h"
 
 namespace postern {
 namespace {
@@ -79,7 +80,8 @@ void AddProcessMetrics(base::Registry& registry, const config::OptionsResolver& 
                             [&options] { return static_cast<double>(options.generation()); });
 }
 
-int Run(const config::LoadedConfig& loaded, const sigset_t& signals) {
+int Run(const config::LoadedConfig& loaded, const rpc::ServerOptions& rpc_options,
+        const sigset_t& signals) {
   const v1::Config& config = loaded.config;
   const config::Settings settings = config::SettingsOf(config);
   base::SystemClock clock;
@@ -140,15 +142,13 @@ int Run(const config::LoadedConfig& loaded, const sigset_t& signals) {
   if (!http.ok()) return Fail(http.status());
   dispatcher.Start();
   auto rpc = rpc::RpcServer::Start(
-      MakeRpcOptions(settings),
-      rpc::Dependencies{dispatcher.intake(), dispatcher, dispatcher.messages(), bridge, bindings,
-                        registry, clock, ListChains});
+      rpc_options, rpc::Dependencies{dispatcher.intake(), dispatcher, dispatcher.messages(), bridge,
+                                     bindings, registry, clock, ListChains});
   if (!rpc.ok()) return Fail(rpc.status());
 
   std::vector<std::string> addresses;
-  const rpc::ServerOptions listeners = MakeRpcOptions(settings);
-  for (std::size_t i = 0; i < listeners.listeners.size(); ++i) {
-    addresses.push_back(BoundAddress(listeners.listeners[i].address, (*rpc)->ports()[i]));
+  for (std::size_t i = 0; i < rpc_options.listeners.size(); ++i) {
+    addresses.push_back(BoundAddress(rpc_options.listeners[i].address, (*rpc)->ports()[i]));
   }
   std::printf("ready grpc=%s http=%s pid=%d\n", absl::StrJoin(addresses, ",").c_str(),
               (*http)->address().c_str(), static_cast<int>(getpid()));
@@ -197,6 +197,8 @@ int Main(int argc, char** argv) {
   const sigset_t signals = BlockSignals();
   absl::StatusOr<config::LoadedConfig> loaded = config::Load(file);
   if (!loaded.ok()) return Fail(loaded.status());
+  const absl::StatusOr<rpc::ServerOptions> rpc_options = MakeRpcOptions(loaded->config, file);
+  if (!rpc_options.ok()) return Fail(rpc_options.status());
   if (check) {
     std::printf("%s: ok\n", file.c_str());
     return 0;
@@ -204,7 +206,7 @@ int Main(int argc, char** argv) {
   RaiseDescriptorLimit();
   POSTERN_CHECK(base::SetLogLevel(config::SettingsOf(loaded->config).log_level).ok());
   for (const std::string& note : loaded->notes) base::Log().info("{}", note);
-  return Run(*loaded, signals);
+  return Run(*loaded, *rpc_options, signals);
 }
 
 }  // namespace

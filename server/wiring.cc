@@ -69,15 +69,6 @@ std::vector<hooks::ModuleSpec> MakeModuleSpecs(const v1::Config& config, const s
   return specs;
 }
 
-rpc::ServerOptions MakeRpcOptions(const config::Settings& settings) {
-  rpc::ServerOptions options;
-  for (const config::Listener& listener : settings.grpc_listeners) {
-    options.listeners.push_back({listener.address, listener.insecure});
-  }
-  options.limits.drain_budget = settings.drain_budget;
-  return options;
-}
-
 spool::RocksSpool::Options MakeSpoolOptions(const config::Settings& settings,
                                             base::Registry* registry) {
   spool::RocksSpool::Options options;

@@ -16,7 +16,6 @@ namespace postern {
 
 bridge::PolicyOptions MakePolicyOptions(const v1::Policy& policy);
 std::vector<hooks::ModuleSpec> MakeModuleSpecs(const v1::Config& config, const std::string& file);
-rpc::ServerOptions MakeRpcOptions(const config::Settings& settings);
 spool::RocksSpool::Options MakeSpoolOptions(const config::Settings& settings,
                                             base::Registry* registry);
 delivery::Dispatcher::Options MakeDeliveryOptions(const config::Settings& settings);

@@ -26,6 +26,7 @@ constexpr NumberBounds kNumbers[] = {
     {"Server.scheduler_threads", 1, 256},
     {"Server.spool_reserve_bytes", 0, std::int64_t{1} << 50},
     {"Policy.max_streams", 1, 100'000},
+    {"Policy.max_streams_per_identity", 1, 100'000},
     {"Policy.event_ring_events", 1, 16'777'216},
     {"Options.max_outbound_connections", 1, 20'000},
     {"Options.max_connections_per_host", 1, 20'000},

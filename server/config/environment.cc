@@ -65,7 +65,6 @@ class Overlay {
     if (const std::string* value = Find(kGrpcListener)) SetListeners(*value);
     const bool directory = ApplyTlsDirectory();
     ApplyTlsFiles();
-    RefuseWhatIsNotServed();
     if (used_.empty() && !directory) return absl::OkStatus();
     Judge(Check(loaded_.config));
     if (errors_.empty()) return absl::OkStatus();
@@ -151,18 +150,6 @@ class Overlay {
     if (server_.grpc_listeners().empty()) server_.add_grpc_listeners()->set_address(kTlsListener);
     for (v1::GrpcListener& listener : *server_.mutable_grpc_listeners()) {
       if (!IsUnix(listener)) change(*listener.mutable_tls());
-    }
-  }
-
-  // The file's fields of this mark are refused when it is read.
-  void RefuseWhatIsNotServed() {
-    for (const v1::GrpcListener& listener : server_.grpc_listeners()) {
-      if (!listener.has_tls()) continue;
-      const auto* field = listener.GetDescriptor()->FindFieldByName("tls");
-      if (field->options().GetExtension(v1::not_served)) {
-        errors_.push_back("POSTERN_TLS_...: server.grpc_listeners[].tls is not served yet");
-        return;
-      }
     }
   }
 

@@ -5,6 +5,7 @@
 
 #include "server/base/check.h"
 #include "server/config/system_name.h"
+#include "server/config/validate_access.h"
 #include "server/config/values.h"
 #include "server/mail/address.h"
 
@@ -16,7 +17,11 @@ constexpr char kDefaultGrpcListener[] = "127.0.0.1:9090";
 Listener ListenerAt(const std::string& address, bool insecure = false) {
   absl::StatusOr<Endpoint> endpoint = ParseEndpoint(address);
   POSTERN_CHECK(endpoint.ok());
-  return {address, *std::move(endpoint), insecure};
+  Listener listener;
+  listener.address = address;
+  listener.endpoint = *std::move(endpoint);
+  listener.insecure = insecure;
+  return listener;
 }
 
 std::string LogLevelName(postern::v1::LogLevel level) {
@@ -44,6 +49,10 @@ Settings SettingsOf(const postern::v1::Config& config) {
   settings.spool_directory = server.spool_directory();
   for (const postern::v1::GrpcListener& listener : server.grpc_listeners()) {
     settings.grpc_listeners.push_back(ListenerAt(listener.address(), listener.insecure()));
+    Listener& added = settings.grpc_listeners.back();
+    if (listener.has_tls()) added.tls = listener.tls();
+    added.require_client_certificates = listener.has_tls() && RequiresClientCertificates(listener);
+    added.unix_mode = ParseUnixMode(listener.unix_mode());
   }
   if (settings.grpc_listeners.empty()) {
     settings.grpc_listeners.push_back(ListenerAt(kDefaultGrpcListener));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,9 @@ struct Listener {
   std::string address;  // as written, and as gRPC takes it
   Endpoint endpoint;
   bool insecure = false;  // plaintext beyond loopback was asked for
+  std::optional<postern::v1::TlsFiles> tls;
+  bool require_client_certificates = false;
+  int unix_mode = 0660;  // permissions of a unix socket
 };
 
 struct Settings {

@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "server/config/bounds.h"
 #include "server/config/hosts.h"
+#include "server/config/validate_access.h"
 #include "server/config/values.h"
 #include "server/mail/address.h"
 
@@ -41,6 +42,7 @@ class Validator {
 
   void CheckConfig(const v1::Config& config) {
     CheckServer(config.server());
+    ValidateAccess(config, problems_);
     CheckModules(config.modules());
     CheckPolicy(config.policy());
     CheckOptions(config.options(), "options", true);
@@ -90,10 +92,11 @@ class Validator {
     if (listener.address().empty()) return problems_.Add(where, kRequired);
     const absl::StatusOr<Endpoint> endpoint = ParseEndpoint(listener.address());
     if (!endpoint.ok()) return Report(where, endpoint.status());
-    if (!endpoint->loopback && !listener.insecure()) {
+    if (!endpoint->loopback && !listener.has_tls() && !listener.insecure()) {
       problems_.Add(where, absl::StrCat(Quoted(listener.address()),
                                         " is not loopback, and whoever reaches it controls the "
-                                        "service: add `insecure: true` if that is meant"));
+                                        "service: add `tls`, or `insecure: true` if that is "
+                                        "meant"));
     }
     if (endpoint->port != 0 || !endpoint->unix_path.empty()) {
       unique.Check(listener.address(), where);

@@ -75,6 +75,7 @@ struct Access::Table {
   absl::flat_hash_map<std::string, IdentityPtr> uris;
   std::vector<std::pair<std::string, IdentityPtr>> prefixes;  // longest first
   std::vector<std::pair<std::string, IdentityPtr>> tokens;
+  absl::flat_hash_map<std::string, ProviderSpec> providers;
   IdentityPtr unix_peers, loopback_peers;  // null: nobody
   IdentityPtr open_unix, open_loopback, open_plaintext, open_tls;
 };
@@ -84,6 +85,10 @@ Access::Table::Table(AccessOptions options)
   const auto anyone = [this](const char* name, AuthMethod method) {
     return std::make_shared<const Identity>(Identity{name, method, false, everything, nullptr});
   };
+  for (ProviderSpec& spec : options.providers) {
+    const std::string name = spec.name;
+    providers.emplace(name, std::move(spec));
+  }
   open_unix = anyone(kLocalIdentity, AuthMethod::kUnix);
   open_loopback = anyone(kLocalIdentity, AuthMethod::kLoopback);
   open_plaintext = anyone(kAnonymousIdentity, AuthMethod::kPlaintext);
@@ -159,6 +164,27 @@ void Access::Replace(AccessOptions options) {
 std::shared_ptr<const Access::Table> Access::table() const {
   base::MutexLock lock(mu_);
   return table_;
+}
+
+absl::Status Access::ClampDecide(const Identity& identity, const std::string& provider,
+                                 bridge::Filter& filter) const {
+  if (absl::Status s = identity.rights->ClampDecide(provider, filter); !s.ok()) return s;
+  const std::shared_ptr<const Table> table = this->table();
+  const auto found = table->providers.find(provider);
+  if (found == table->providers.end()) return absl::OkStatus();
+  const ProviderSpec& spec = found->second;
+  const auto& names = spec.identities;
+  if (!names.empty() && std::find(names.begin(), names.end(), identity.name) == names.end()) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("decide: policy.providers: ", identity.name, " may not attach as ", provider));
+  }
+  std::optional<bridge::Filter> both = Intersect(filter, spec.allow);
+  if (!both.has_value()) {
+    return absl::PermissionDeniedError(absl::StrCat(
+        "decide: policy.providers: nothing that the filter names is allowed to ", provider));
+  }
+  filter = *std::move(both);
+  return absl::OkStatus();
 }
 
 int Access::max_streams_per_identity() const { return table()->max_streams; }

@@ -33,8 +33,16 @@ struct IdentitySpec {
   Rights rights;
 };
 
+// Who may attach under a provider's name (`policy.providers[]`), and to what.
+struct ProviderSpec {
+  std::string name;
+  std::vector<std::string> identities;  // none: any
+  bridge::Filter allow;
+};
+
 struct AccessOptions {
   std::vector<IdentitySpec> identities;  // none: everyone has all rights
+  std::vector<ProviderSpec> providers;
   int max_streams_per_identity = 8;
 };
 
@@ -50,6 +58,11 @@ class Access {
 
   // UNAUTHENTICATED: no identity fits, or the token is not known.
   absl::StatusOr<IdentityPtr> Authenticate(const grpc::ServerContext& context) const;
+
+  // Narrows the filter of an Attach to what the identity and the provider's name are allowed.
+  // PERMISSION_DENIED: nothing is left of it, or the name is not the identity's to use.
+  absl::Status ClampDecide(const Identity& identity, const std::string& provider,
+                           bridge::Filter& filter) const;
 
   int max_streams_per_identity() const;
   base::Registry& metrics() { return registry_; }

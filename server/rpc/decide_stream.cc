@@ -144,7 +144,8 @@ absl::Status DecideStream::OnAttach(const v1::DecideRequest& frame) {
   absl::StatusOr<bridge::AttachRequest> request =
       ToAttach(frame.attach(), absl::StrCat(identity.name, " at ", call_.context.peer()));
   if (!request.ok()) return request.status();
-  const absl::Status allowed = identity.rights->ClampDecide(request->provider, request->filter);
+  const absl::Status allowed =
+      context_.access.ClampDecide(identity, request->provider, request->filter);
   if (!allowed.ok()) return guard_.Deny(call_, allowed);
   absl::StatusOr<std::shared_ptr<void>> place = TakeStreamPlace(context_.access, identity);
   if (!place.ok()) return place.status();

@@ -1,11 +1,11 @@
 #include "server/rpc/server.h"
 
 #include <grpcpp/server_builder.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
 #include "server/rpc/control_service.h"
@@ -23,6 +23,27 @@ constexpr int kMaxReceiveBytes = 64 << 20;
 constexpr int kKeepaliveMillis = 30'000;
 constexpr int kKeepaliveTimeoutMillis = 10'000;
 constexpr int kLeastPingIntervalMillis = 5'000;
+
+absl::Status CannotListen(const std::vector<Listener>& listeners) {
+  std::string addresses;
+  for (const Listener& listener : listeners) {
+    absl::StrAppend(&addresses, addresses.empty() ? "" : ", ", listener.address);
+  }
+  return absl::UnavailableError(absl::StrCat("cannot listen on ", addresses));
+}
+
+// What an operator must know about each start.
+void SayWhoMayCall(const ServerOptions& options) {
+  for (const Listener& listener : options.listeners) {
+    if (!IsExposed(listener)) continue;
+    base::Log().warn(
+        "rpc: {} takes plaintext from other hosts (insecure: true): whoever reaches it can read "
+        "and change everything that passes",
+        listener.address);
+  }
+  if (!options.access.identities.empty()) return;
+  base::Log().info("rpc: no identities are configured: whoever can connect has all rights");
+}
 
 }  // namespace
 
@@ -64,6 +85,7 @@ struct RpcServer::Parts {
 
   // The server must go before its queues; services before the server is legal, but not before
   // their calls have ended: see Shutdown().
+  std::vector<std::shared_ptr<grpc::ServerCredentials>> credentials;
   Access access;
   Worker worker;
   DrainState drain;
@@ -84,19 +106,22 @@ RpcServer::RpcServer(ServerOptions options, Dependencies deps)
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ServerOptions options,
                                                             Dependencies deps) {
-  for (const Listener& listener : options.listeners) {
-    if (absl::Status status = CheckListener(listener.address, listener.insecure); !status.ok()) {
-      return status;
-    }
-  }
   if (options.listeners.empty()) return absl::InvalidArgumentError("no gRPC listener");
+  for (const Listener& listener : options.listeners) {
+    if (absl::Status status = CheckListener(listener); !status.ok()) return status;
+    if (!IsUnix(listener)) continue;
+    if (absl::Status status = ClearUnixSocket(listener); !status.ok()) return status;
+  }
   std::unique_ptr<RpcServer> self(new RpcServer(std::move(options), std::move(deps)));
   grpc::ServerBuilder builder;
   std::vector<int> ports(self->options_.listeners.size(), 0);
+  std::vector<std::shared_ptr<grpc::ServerCredentials>> credentials;
   for (std::size_t i = 0; i < ports.size(); ++i) {
-    const std::string& address = self->options_.listeners[i].address;
-    builder.AddListeningPort(address, grpc::InsecureServerCredentials(),
-                             absl::StartsWith(address, "unix:") ? nullptr : &ports[i]);
+    const Listener& listener = self->options_.listeners[i];
+    credentials.push_back(listener.tls.has_value() ? MakeTlsCredentials(*listener.tls)
+                                                   : grpc::InsecureServerCredentials());
+    builder.AddListeningPort(listener.address, credentials.back(),
+                             IsUnix(listener) ? nullptr : &ports[i]);
   }
   builder.SetMaxReceiveMessageSize(kMaxReceiveBytes);
   // A client whose host is gone is noticed; one that asks as often is not taken for an attacker.
@@ -109,14 +134,17 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ServerOptions option
   self->parts_ = std::make_unique<Parts>(
       builder, self->deps_, self->options_,
       [server = self.get()](absl::Duration budget) { server->NoteDraining(budget); });
+  self->parts_->credentials = std::move(credentials);
+  // A unix socket is its owner's alone until it has its own permissions.
+  const mode_t mask = umask(0177);
   self->parts_->server = builder.BuildAndStart();
-  if (self->parts_->server == nullptr) {
-    std::string addresses;
-    for (const Listener& listener : self->options_.listeners) {
-      absl::StrAppend(&addresses, addresses.empty() ? "" : ", ", listener.address);
-    }
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", addresses));
+  umask(mask);
+  if (self->parts_->server == nullptr) return CannotListen(self->options_.listeners);
+  for (const Listener& listener : self->options_.listeners) {
+    if (!IsUnix(listener)) continue;
+    if (absl::Status status = SetUnixMode(listener); !status.ok()) return status;
   }
+  SayWhoMayCall(self->options_);
   self->ports_ = std::move(ports);
   self->parts_->Serve();
   return self;
@@ -130,6 +158,8 @@ void RpcServer::NoteDraining(absl::Duration budget) {
   deps_.bridge.Drain(deps_.clock.Steady() + (deadline - now));
   parts_->main_lane.queue.inbox()->Post([this] { parts_->health.Drain(); });
 }
+
+void RpcServer::ReplaceAccess(AccessOptions options) { parts_->access.Replace(std::move(options)); }
 
 void RpcServer::Shutdown(absl::Duration budget) {
   if (parts_ == nullptr || parts_->server == nullptr || parts_->stopped) return;

@@ -19,26 +19,22 @@
 #include "absl/time/time.h"
 #include "server/rpc/access.h"
 #include "server/rpc/context.h"
+#include "server/rpc/listener.h"
 
 namespace postern::rpc {
 
-struct Listener {
-  // "127.0.0.1:9090", port 0 = any free one; or "unix:/run/postern.sock".
-  std::string address;
-  // Allows an address that is not loopback. Whoever reaches it controls the service.
-  bool insecure = false;
-};
-
 struct ServerOptions {
   std::vector<Listener> listeners;
-  AccessOptions access;
+  AccessOptions access = {};
   Limits limits;
 };
 
 class RpcServer {
  public:
-  // INVALID_ARGUMENT names the listener: not an address, or beyond loopback without `insecure`.
-  // UNAVAILABLE: it cannot be listened on. `deps` are what Dependencies says.
+  // INVALID_ARGUMENT names the listener: not an address, or beyond loopback in plaintext without
+  // `insecure`. FAILED_PRECONDITION: its unix socket is in use. UNAVAILABLE: it cannot be listened
+  // on. The files of its TLS are for CheckTlsFiles() to complain about. `deps` are what
+  // Dependencies says.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(ServerOptions options, Dependencies deps);
   ~RpcServer();
 
@@ -47,6 +43,10 @@ class RpcServer {
 
   // Tells health and every stream that the service drains. Delivery is told by its own Control.
   void NoteDraining(absl::Duration budget);
+
+  // Puts other identities and rules for providers in force, for calls that come from now on.
+  // Thread: any.
+  void ReplaceAccess(AccessOptions options);
 
   // Streams are told and end with UNAVAILABLE; what has not ended after `budget` is cut. Returns
   // when nothing of a call is left: soon after `budget` at the latest, provided that Control and

@@ -13,7 +13,7 @@ class CliTimeout(unittest.TestCase):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             address = "127.0.0.1:%d" % silent.getsockname()[1]
             return subprocess.run(
-                [os.environ["POSTERN"], "--server", address, *arguments], input="Subject: x\n\nx\n",
+                [os.environ["POSTERN"], "--address", address, *arguments], input="Subject: x\n\nx\n",
                 capture_output=True, text=True, timeout=scaled(20), check=False)
 
     def test_ends_every_call_that_answers_once(self):

@@ -16,7 +16,7 @@ class Top(Scenario):
         self.daemon.policy()
         self.daemon.submit(["r@a.test"])
         self.sink.wait_transactions(1)
-        done = subprocess.run([os.environ["POSTERN"], "--server", self.daemon.grpc_address, "top",
+        done = subprocess.run([os.environ["POSTERN"], "--address", self.daemon.grpc_address, "top",
                                "--count", "2", "--interval", "10ms"], capture_output=True,
                               text=True, timeout=scaled(20), check=True)
         self.sink.gates.release("go")
@@ -28,7 +28,7 @@ class Top(Scenario):
         self.assertIn("POLICY CLIENT", done.stdout)
 
     def test_says_why_it_cannot(self):
-        done = subprocess.run([os.environ["POSTERN"], "--server", "127.0.0.1:1", "top"],
+        done = subprocess.run([os.environ["POSTERN"], "--address", "127.0.0.1:1", "top"],
                               capture_output=True, text=True, timeout=scaled(20), check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("UNAVAILABLE", done.stderr)

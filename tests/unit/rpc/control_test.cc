@@ -171,14 +171,14 @@ TEST_F(ControlTest, UnixSocketServes) {
 
 TEST(ListenerTest, PlaintextBeyondLoopbackNeedsTheWord) {
   for (const char* address : {"127.0.0.1:9090", "[::1]:0", "localhost:1", "unix:/tmp/x"}) {
-    EXPECT_TRUE(CheckListener(address, false).ok()) << address;
+    EXPECT_TRUE(CheckListener({address}).ok()) << address;
   }
   for (const char* address : {"0.0.0.0:9090", "[::]:9090", "192.0.2.1:1", "mail.example:1"}) {
-    EXPECT_FALSE(CheckListener(address, false).ok()) << address;
-    EXPECT_TRUE(CheckListener(address, true).ok()) << address;
+    EXPECT_FALSE(CheckListener({address}).ok()) << address;
+    EXPECT_TRUE(CheckListener({address, true}).ok()) << address;
   }
   for (const char* address : {"", "127.0.0.1", "127.0.0.1:x", ":1", "127.0.0.1:70000", "unix:"}) {
-    EXPECT_FALSE(CheckListener(address, true).ok()) << address;
+    EXPECT_FALSE(CheckListener({address, true}).ok()) << address;
   }
 }
 

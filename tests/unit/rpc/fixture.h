@@ -235,7 +235,7 @@ class RpcTest : public testing::Test {
   void Start() {
     bridge = std::make_unique<bridge::Bridge>(policy, clock, registry, EncodeEvent);
     absl::StatusOr<std::unique_ptr<RpcServer>> started = RpcServer::Start(
-        {.listeners = listeners, .limits = limits},
+        {.listeners = listeners, .access = access, .limits = limits},
         {intake, control, messages, *bridge, bindings, registry, clock, [this] { return chains; }});
     ASSERT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
@@ -268,6 +268,7 @@ class RpcTest : public testing::Test {
   mail::BindingTable bindings;
   bridge::PolicyOptions policy;
   std::vector<Listener> listeners = {{"127.0.0.1:0"}};
+  AccessOptions access;
   Limits limits;
   std::vector<ChainProvider> chains;
   FakeIntake intake;
