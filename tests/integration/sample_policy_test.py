@@ -7,6 +7,7 @@ import sys
 import threading
 import unittest
 
+from certificates import Authority
 from running import Watched, spawn
 from scenario import ONE_CONNECTION, Scenario
 
@@ -44,6 +45,18 @@ class SamplePolicy(Scenario):
     def wait_output(self, start, count=1):
         self.seen.wait(lambda: sum(l.startswith(start) for l in self.output) >= count, 20,
                        f"{count} lines {start!r} of policy.py")
+
+    def test_speaks_tls_with_a_certificate(self):
+        self.dns.domain("a.test")
+        ca = Authority(self.directory, "ca")
+        server, judge = ca.issue("server"), ca.issue("judge", uri="spiffe://example.org/judge")
+        self.make_daemon(
+            identities=[{"name": "judge", "uris": ["spiffe://example.org/*"],
+                         "rights": {"decide": {}}}],
+            server={"grpc_listeners": [{"address": "127.0.0.1:0", "tls": {
+                "certificate_file": server.certificate, "key_file": server.key,
+                "client_ca_file": ca.file}}]}).start()
+        self.start_policy("--tls", ca.file, judge.certificate, judge.key)
 
     def test_ends_the_session_after_two_deliveries_and_attaches_again(self):
         self.dns.domain("a.test")

@@ -178,7 +178,8 @@ class Daemon(Watched):
 
         line = eventually(ready, 20, "the line `ready grpc=... http=...` of posternd")
         fields = dict(part.split("=", 1) for part in line.split()[1:])
-        self.grpc_address, self.http_address = fields["grpc"], fields["http"]
+        self.grpc_addresses, self.http_address = fields["grpc"].split(","), fields["http"]
+        self.grpc_address = self.grpc_addresses[0]
         self.channel = grpc.insecure_channel(self.grpc_address, options=(
             ("grpc.enable_http_proxy", 0), ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)))
