@@ -213,7 +213,8 @@ int RunTop(const Globals& globals, const TopOptions& options) {
     }
     // Home, draw, clear what is left below: no flicker.
     if (terminal) std::cout << "\033[H";
-    const std::string text = Draw(screen, globals.connection.address, size.ws_col, size.ws_row, terminal);
+    const std::string text =
+        Draw(screen, globals.connection.address, size.ws_col, size.ws_row, terminal);
     for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
       std::cout << std::string(line.data(), line.size()) << (terminal ? "\033[K\n" : "\n");
     }
