@@ -36,6 +36,7 @@ enum class RequeueReason : std::uint8_t {
   kLocalFault = 12,    // no descriptors, source address missing, spool cannot write
   kRestart = 13,       // read back from the spool at start
   kSessionEnded = 14,  // the session was ended before this message's turn
+  kTlsFailed = 15,     // no TLS where it is required, or a handshake failed for good
 };
 
 // A step of the SMTP dialogue (RFC 5321).

@@ -118,6 +118,8 @@ v1::RequeueReason ToProto(mail::RequeueReason reason) {
       return v1::REQUEUE_REASON_LOCAL_FAULT;
     case mail::RequeueReason::kRestart:
       return v1::REQUEUE_REASON_RESTART;
+    case mail::RequeueReason::kTlsFailed:
+      return v1::REQUEUE_REASON_TLS_FAILED;
     case mail::RequeueReason::kSessionEnded:
       return v1::REQUEUE_REASON_SESSION_ENDED;
   }

@@ -179,7 +179,7 @@ mail::SmtpStage ToStage(std::uint64_t v) {
 }
 
 mail::RequeueReason ToReason(std::uint64_t v) {
-  const bool known = v >= 1 && v <= static_cast<std::uint64_t>(mail::RequeueReason::kSessionEnded);
+  const bool known = v >= 1 && v <= static_cast<std::uint64_t>(mail::RequeueReason::kTlsFailed);
   return known ? static_cast<mail::RequeueReason>(v) : mail::RequeueReason::kRestart;
 }
 
