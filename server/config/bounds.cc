@@ -65,6 +65,7 @@ constexpr DurationBounds kDurations[] = {
     {"Options.body_timeout", kShortest, absl::Hours(1)},
     {"Options.rset_timeout", kShortest, absl::Hours(1)},
     {"Options.quit_timeout", kShortest, absl::Hours(1)},
+    {"Options.starttls_timeout", kShortest, absl::Hours(1)},
     {"Options.mx_lookup_timeout", kShortest, absl::Hours(1)},
     {"Options.idle_timeout", absl::ZeroDuration(), absl::Hours(1)},
     {"Options.drain_budget", absl::ZeroDuration(), absl::Hours(1)},

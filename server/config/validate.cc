@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "server/config/bounds.h"
 #include "server/config/hosts.h"
+#include "server/config/session_options.h"
 #include "server/config/validate_access.h"
 #include "server/config/values.h"
 #include "server/mail/address.h"
@@ -212,6 +213,7 @@ class Validator {
       problems_.Add(Join(path, "redial_rate.count"), "required, and more than 0");
     }
     if (options.has_gateway()) CheckGateway(options.gateway(), Join(path, "gateway"));
+    CheckSession(options, path, problems_);
     if (!options.ehlo_hostname().empty()) {
       CheckDomain(options.ehlo_hostname(), Join(path, "ehlo_hostname"), nullptr);
     }

@@ -85,12 +85,19 @@ TEST(ProductionFile, ItsCommentedKeysAreValidAndTheirValuesTheDefaults) {
   EXPECT_EQ(a->body_timeout, b->body_timeout);
   EXPECT_EQ(a->rset_timeout, b->rset_timeout);
   EXPECT_EQ(a->quit_timeout, b->quit_timeout);
+  EXPECT_EQ(a->starttls_timeout, b->starttls_timeout);
   EXPECT_EQ(a->retry_schedule, b->retry_schedule);
   EXPECT_EQ(a->retry_jitter, b->retry_jitter);
   EXPECT_EQ(a->message_expiration, b->message_expiration);
   EXPECT_EQ(a->redial_rate, b->redial_rate);
   EXPECT_EQ(a->redial_burst, b->redial_burst);
   EXPECT_EQ(a->remote_smtp_port, b->remote_smtp_port);
+  EXPECT_EQ(a->address_family, b->address_family);
+  EXPECT_EQ(a->bind_ipv4 + a->bind_ipv6, b->bind_ipv4 + b->bind_ipv6);
+  EXPECT_EQ(a->tls, b->tls);
+  EXPECT_EQ(a->tls_verify, b->tls_verify);
+  EXPECT_EQ(a->tls_fallback, b->tls_fallback);
+  EXPECT_EQ(a->tls_only_13, b->tls_only_13);
   ASSERT_EQ(a->prohibited_hosts.size(), b->prohibited_hosts.size());
   for (std::size_t i = 0; i < a->prohibited_hosts.size(); ++i) {
     EXPECT_EQ(a->prohibited_hosts[i].text, b->prohibited_hosts[i].text);

@@ -28,7 +28,7 @@ policy:
 domains:
   - name: a.test
     options:
-      tls: required
+      generate_bounces: false
       retry_schedule:
         - 5m
         - 10m
@@ -42,7 +42,7 @@ colour: blue
                   StartsWith("f:10: options.retry_schedule[1]: expected a duration"),
                   "f:12: policy.default_verdict: expected one of keep, shutdown, not \"maybe\"",
                   "f:13: policy.timeout: must be 1ms to 5s, not 1h",
-                  "f:17: domains[0].options.tls: not served yet",
+                  "f:17: domains[0].options.generate_bounces: not served yet",
                   "f:21: domains[0].options.retry_schedule[2]: must be 1ms to 30d, not 0s",
                   "f:22: colour: unknown key"));
 }
