@@ -91,6 +91,10 @@ int Run(const config::LoadedConfig& loaded, const rpc::ServerOptions& rpc_option
   config::OptionsResolver options(config);
   AddProcessMetrics(registry, options);
 
+  if (absl::Status status = CheckSessionFiles(config, loaded.source); !status.ok()) {
+    return Fail(status);
+  }
+
   auto spool = spool::RocksSpool::Open(MakeSpoolOptions(settings, &registry));
   if (!spool.ok()) {
     return Fail(absl::UnavailableError(

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "server/config/session_options.h"
 #include "server/config/values.h"
 #include "server/hooks/registry.h"
+#include "server/net/tls_context.h"
 
 namespace postern {
 namespace {
@@ -83,6 +85,40 @@ delivery::Dispatcher::Options MakeDeliveryOptions(const config::Settings& settin
   options.threads = settings.scheduler_threads;
   options.limits.max_message_bytes = settings.max_message_bytes;
   return options;
+}
+
+absl::Status CheckSessionFiles(const v1::Config& config, const std::string& file) {
+  absl::Status first;
+  const auto check = [&](const v1::Options& options, const std::string& path) {
+    net::TlsSettings tls;
+    tls.certificate_file = options.tls_certificate_file();
+    tls.key_file = options.tls_key_file();
+    const auto report = [&](const char* key, const absl::Status& status) {
+      if (status.ok() || !first.ok()) return;
+      first = absl::InvalidArgumentError(
+          absl::StrCat(file, ": ", path, ".", key, ": ", status.message()));
+    };
+    if (!tls.certificate_file.empty()) {
+      report("tls_certificate_file", net::TlsContext::Create(tls).status());
+    }
+    if (!options.gateway().password_file().empty()) {
+      report("gateway.password_file",
+             config::ReadPassword(options.gateway().password_file()).status());
+    }
+  };
+  const auto check_domains = [&](const auto& domains, const std::string& path) {
+    for (int i = 0; i < domains.size(); ++i) {
+      check(domains[i].options(), absl::StrCat(path, "domains[", i, "].options"));
+    }
+  };
+  check(config.options(), "options");
+  check_domains(config.domains(), "");
+  for (int i = 0; i < config.bindings_size(); ++i) {
+    const std::string path = absl::StrCat("bindings[", i, "].");
+    check(config.bindings(i).options(), absl::StrCat(path, "options"));
+    check_domains(config.bindings(i).domains(), path);
+  }
+  return first;
 }
 
 std::string BoundAddress(const std::string& address, int port) {

@@ -20,6 +20,10 @@ spool::RocksSpool::Options MakeSpoolOptions(const config::Settings& settings,
                                             base::Registry* registry);
 delivery::Dispatcher::Options MakeDeliveryOptions(const config::Settings& settings);
 
+// Reads the certificates, keys and password files that options name, in all scopes. The first
+// problem, with the file that holds the configuration, the key's path and the cause.
+absl::Status CheckSessionFiles(const v1::Config& config, const std::string& file);
+
 // `address` as configured, with the port that is really listened on in place of 0.
 std::string BoundAddress(const std::string& address, int port);
 

@@ -38,6 +38,7 @@ struct ConnectionEnd {
   absl::Duration avoid_host;                 // > 0: not to `host` for so long
   std::string host;                          // "192.0.2.1:25" of the last that was dialled
   std::vector<std::string> unreachable;      // hosts that could not be connected to
+  bool try_plaintext = false;                // TLS failed, and may be done without
 };
 
 // Why a pair may not dial although nothing failed just now.

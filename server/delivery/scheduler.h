@@ -20,6 +20,7 @@
 #include "server/delivery/pair.h"
 #include "server/delivery/queue_metrics.h"
 #include "server/dns/resolver.h"
+#include "server/net/tls_context.h"
 #include "server/queue/age_book.h"
 
 namespace postern::delivery {
@@ -47,6 +48,7 @@ class Scheduler {
   // --- Thread: this scheduler's
   asio::io_context& io() { return io_; }
   dns::Resolver& resolver() { return *resolver_; }
+  net::TlsContexts& tls_contexts() { return tls_contexts_; }
   // A row is added when it is taken from the inbox; its pair's recorder removes it.
   queue::AgeBook& ages() { return ages_; }
   Pair& PairOf(const std::shared_ptr<const mail::PairKey>& key);
@@ -91,6 +93,7 @@ class Scheduler {
   std::unique_ptr<asio::io_context> owned_io_;
   asio::io_context& io_;
   std::unique_ptr<dns::Resolver> resolver_;
+  net::TlsContexts tls_contexts_;
   std::unique_ptr<asio::steady_timer> drain_timer_;
   std::unique_ptr<asio::steady_timer> sweep_timer_;
   asio::executor_work_guard<asio::io_context::executor_type> work_;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
 #include "server/delivery/scheduler.h"
+#include "server/net/tls_stream.h"
 
 namespace postern::delivery {
 namespace {
@@ -16,17 +17,29 @@ using Want = smtp::ClientDialogue::Want;
 
 constexpr auto kAwait = asio::experimental::as_tuple(asio::use_awaitable);
 
+smtp::HandshakePlan PlanHandshake(const mail::DeliveryOptions& options, bool plaintext) {
+  using StartTls = smtp::HandshakePlan::StartTls;
+  smtp::HandshakePlan plan;
+  if (options.tls == mail::TlsPolicy::kRequired) {
+    plan.starttls = StartTls::kRequired;
+  } else if (options.tls == mail::TlsPolicy::kIfAvailable && !plaintext) {
+    plan.starttls = StartTls::kIfOffered;
+  }
+  plan.credentials = options.credentials.get();
+  return plan;
+}
+
 }  // namespace
 
 Session::Session(Pair& pair, std::unique_ptr<net::Stream> stream, mail::ConnectionInfo info,
-                 std::unique_ptr<HostTable::Permit> permit)
+                 std::unique_ptr<HostTable::Permit> permit, bool plaintext)
     : pair_(pair),
       context_(pair.context()),
       options_(pair.options()),
       stream_(std::move(stream)),
       info_(std::move(info)),
       permit_(std::move(permit)),
-      dialogue_(options_->ehlo_hostname),
+      dialogue_(options_->ehlo_hostname, PlanHandshake(*options_, plaintext)),
       watchdog_(pair.scheduler().io().get_executor(), [this] { stream_->Close(); }),
       phases_(context_.metrics),
       idle_timer_(pair.scheduler().io()),
@@ -44,54 +57,28 @@ Session::~Session() {
 
 asio::awaitable<ConnectionEnd> Session::Run() {
   const bool ready = co_await Handshake();
+  ConnectionEnd end;
   if (ready) {
     permit_->Report(HostOutcome::kReached, context_.clock.Steady());
     co_await Transactions();
   } else if (*cause_ != CloseCause::kDrain) {
-    permit_->Report(HostOutcome::kRefused, context_.clock.Steady());
+    end = HandshakeFailure();
+    // A host that is to be dialled again in plaintext has answered.
+    const HostOutcome outcome = local_fault_        ? HostOutcome::kUnknown
+                                : end.try_plaintext ? HostOutcome::kReached
+                                                    : HostOutcome::kRefused;
+    permit_->Report(outcome, context_.clock.Steady());
   }
   co_await Quit();
   Close();
-  ConnectionEnd end;
+  if (*cause_ == CloseCause::kReply421) end.reason = mail::RequeueReason::kReply421;
   end.connected = true;
   end.useful = attempts_ > 0;
   end.hold = hold_;
   end.avoid_host = avoid_host_;
   end.replace_throttled = *cause_ == CloseCause::kHook || *cause_ == CloseCause::kRemotePolicy ||
                           *cause_ == CloseCause::kReply421 || *cause_ == CloseCause::kIoError;
-  end.reason = *cause_ == CloseCause::kReply421 ? mail::RequeueReason::kReply421
-                                                : mail::RequeueReason::kConnectFailed;
-  if (!ready && *cause_ != CloseCause::kDrain) {
-    end.reply = dialogue_.closing_reply() != nullptr
-                    ? dialogue_.closing_reply()
-                    : std::make_shared<const mail::Reply>(mail::InternalReply(
-                          451, "4.4.2", absl::StrCat(info_.mx_host, ": ", detail_),
-                          mail::SmtpStage::kGreeting));
-  }
   co_return end;
-}
-
-asio::awaitable<bool> Session::Handshake() {
-  co_await Pump();
-  if (dialogue_.want() == Want::kReady) {
-    if (hooks::SessionObserver* observer = context_.hook_point.observer()) {
-      hooks::SessionReady ready;
-      ready.capabilities = dialogue_.capabilities().lines;
-      observer->OnSessionReady(info_, ready);
-    }
-    co_return true;
-  }
-  const smtp::ReplyPtr& reply = dialogue_.closing_reply();
-  if (reply == nullptr) {
-    NoteLost();
-  } else if (reply->code == 421) {
-    SetCause(CloseCause::kReply421, reply->ToString());
-  } else {
-    SetCause(reply->stage == mail::SmtpStage::kGreeting ? CloseCause::kGreetingRefused
-                                                        : CloseCause::kEhloRefused,
-             reply->ToString());
-  }
-  co_return false;
 }
 
 asio::awaitable<void> Session::Transactions() {
@@ -196,6 +183,7 @@ asio::awaitable<void> Session::Pump() {
       if (result.ok()) dialogue_.Feed(absl::string_view(buffer_, result.bytes));
     }
     if (!result.ok()) {
+      tls_fault_ = result.error.category() == net::TlsCategory();
       timed_out_ = watchdog_.expired();
       lost_ = timed_out_ ? absl::StrCat("timed out at ", Name(dialogue_.stage()))
               : result.error == asio::error::eof ? "connection closed by the peer"
@@ -207,8 +195,11 @@ asio::awaitable<void> Session::Pump() {
 
 absl::Duration Session::TimeoutFor(mail::SmtpStage stage) const {
   switch (stage) {
+    case mail::SmtpStage::kStartTls:
+      return options_->starttls_timeout;
     case mail::SmtpStage::kEhlo:
     case mail::SmtpStage::kHelo:
+    case mail::SmtpStage::kAuth:
       return options_->ehlo_timeout;
     case mail::SmtpStage::kMail:
       return options_->mailfrom_timeout;
@@ -287,8 +278,8 @@ asio::awaitable<void> Session::Exchange(queue::QueuedRow& row, const smtp::Trans
 asio::awaitable<void> Session::Quit() {
   if (dialogue_.want() == Want::kReady || dialogue_.want() == Want::kTransactionDone) {
     dialogue_.Quit();
-  } else if (*cause_ == CloseCause::kGreetingRefused || *cause_ == CloseCause::kEhloRefused) {
-    dialogue_.Quit();
+  } else if (dialogue_.closing_reply() != nullptr) {
+    dialogue_.Quit();  // if it makes sense
   }
   co_await Pump();
 }

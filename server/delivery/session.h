@@ -23,8 +23,9 @@ namespace postern::delivery {
 
 class Session {
  public:
+  // `plaintext`: TLS is left out although the host may offer it.
   Session(Pair& pair, std::unique_ptr<net::Stream> stream, mail::ConnectionInfo info,
-          std::unique_ptr<HostTable::Permit> permit);
+          std::unique_ptr<HostTable::Permit> permit, bool plaintext);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -45,6 +46,11 @@ class Session {
   struct Batch;  // the recipients of one transaction
 
   asio::awaitable<bool> Handshake();
+  // The TLS handshake. False: it failed (cause_ is set).
+  asio::awaitable<bool> StartTls(hooks::SessionReady& ready);
+  void FailTls(std::string why);
+  mail::CloseCause CauseOf(const mail::Reply& closing) const;
+  ConnectionEnd HandshakeFailure() const;
   asio::awaitable<void> Transactions();
   asio::awaitable<bool> Idle();
   // One transaction for the row. False: the session is to end (cause_ is set).
@@ -85,7 +91,9 @@ class Session {
 
   bool idle_ = false;
   bool timed_out_ = false;
-  std::string lost_;  // how the connection broke
+  bool tls_fault_ = false;    // TLS itself broke the connection, or the handshake failed
+  bool local_fault_ = false;  // our own certificate cannot be used
+  std::string lost_;          // how the connection broke
   std::optional<hooks::ShutdownVerdict> requested_;
   std::optional<mail::CloseCause> cause_;
   std::string provider_;

@@ -4,9 +4,11 @@
     server = ca.issue("server")                                   # localhost, 127.0.0.1
     mailer = ca.issue("mailer", uri="spiffe://example.org/mailer")
     grpc.ssl_channel_credentials(ca.pem(), *mailer.pems())
+    server_context(server, client_ca=ca)                          # for Python's ssl
 """
 
 import os
+import ssl
 import subprocess
 
 
@@ -75,3 +77,13 @@ class Authority:
                 "-keyfile", self._key, "-out", f"{base}.pem", "-notext",
                 "-startdate", "20200101000000Z", "-enddate", "20200102000000Z",
                 "-extfile", extensions)
+
+
+def server_context(certificate, client_ca=None):
+    """The ssl.SSLContext of a server; with client_ca it wants a client's certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    if client_ca:
+        context.load_verify_locations(client_ca.file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

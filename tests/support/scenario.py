@@ -17,7 +17,9 @@ import socket
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
+from certificates import Authority
 from daemon import Daemon, config, dispositions, merge, ms, recipient_states, short
 from dns_server import DnsServer
 from postern.v1 import hooks_pb2, types_pb2
@@ -49,13 +51,14 @@ class Scenario(unittest.TestCase):
     config = {}
     sink_addresses = ("127.0.0.1",)
     sink_capabilities = DEFAULT_CAPABILITIES
+    sink_tls = None  # method that returns the ssl.SSLContext of a receiver that offers STARTTLS
     # Set to True where the scenario makes the client break the protocol on purpose.
     violations_expected = False
 
     maxDiff = None
 
     def setUp(self):
-        self._sink = self._dns = self._daemon = None
+        self._sink = self._dns = self._daemon = self._ca = None
         self.directory = tempfile.mkdtemp(prefix="postern-")
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
 
@@ -83,7 +86,8 @@ class Scenario(unittest.TestCase):
     def sink(self):
         if self._sink is None:
             self._sink = SmtpSink(addresses=self.sink_addresses,
-                                  capabilities=self.sink_capabilities).start()
+                                  capabilities=self.sink_capabilities,
+                                  tls=self.sink_tls and self.sink_tls()).start()
             self.addCleanup(self._close_sink)
         return self._sink
 
@@ -106,6 +110,14 @@ class Scenario(unittest.TestCase):
                               merge(config(self.sink, self.dns, **self.config), overrides))
         self.addCleanup(self._close_daemon)
         return self._daemon
+
+    @property
+    def ca(self):
+        """A test CA, which the daemon trusts if it is started after this was named."""
+        if self._ca is None:
+            self._ca = Authority(self.directory, "known")
+            self.enterContext(mock.patch.dict(os.environ, SSL_CERT_FILE=self._ca.file))
+        return self._ca
 
     def _close_sink(self):
         self._sink.stop()
