@@ -92,6 +92,7 @@ asio::awaitable<bool> Session::StartTls(hooks::SessionReady& ready) {
   net::TlsStream& handshaking = *tls;
   stream_ = std::move(tls);
   watchdog_.ExpireAfter(options_->starttls_timeout);
+  phases_.Run(SmtpStage::kStartTls, context_.clock.Steady());
   net::TlsHandshake done = co_await handshaking.Handshake();
   if (!done.error.empty()) {
     timed_out_ = watchdog_.expired();

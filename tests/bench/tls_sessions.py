@@ -36,7 +36,7 @@ def submit(stub, names):
 
 
 def run(build, directory, sessions, tls):
-    context = server_context(Authority(directory).issue("mx", hosts=["mx"])) if tls else None
+    context = server_context(Authority(directory, "ca").issue("mx")) if tls else None
     sink = SmtpSink(addresses=["0.0.0.0"], tls=context).start()
     # The first few are for what is made once: threads, CAs, the allocator's arenas.
     warm_up = 20
