@@ -21,6 +21,7 @@ from smtp_sink import SmtpSink
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIMIT_KIB = 40
+relay.CONFIG = relay.CONFIG.replace("\nroutes:", "\n  idle_timeout: 300s\nroutes:")
 
 
 def resident_kib(pid):
@@ -40,7 +41,6 @@ def run(build, directory, sessions, tls):
     sink = SmtpSink(addresses=["0.0.0.0"], tls=context).start()
     # The first few are for what is made once: threads, CAs, the allocator's arenas.
     warm_up = 20
-    relay.CONFIG = relay.CONFIG.split("routes:")[0] + "  idle_timeout: 300s\nroutes:\n{routes}\n"
     daemon = relay.Daemon(build, sink.port, sessions + warm_up, host="127.{0}.{1}.1")
     pid = daemon.process.pid
     stub = delivery_pb2_grpc.DeliveryStub(grpc.insecure_channel(daemon.grpc))
