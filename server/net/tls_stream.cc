@@ -242,6 +242,8 @@ void TlsStream::NotifyReadable(std::function<void()> ready) {
       if (*notify) Look();
     });
   } else {
+    // A ticket that was the last to be read leaves an empty buffer behind.
+    SSL_free_buffers(ssl_);
     plain_->NotifyReadable([this] { Look(); });
   }
 }
