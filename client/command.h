@@ -45,6 +45,8 @@ void AddLists(CLI::App& app, Invocation& invocation);    // queues, connections,
 void AddOperate(CLI::App& app, Invocation& invocation);  // drain, health
 void AddTop(CLI::App& app, Invocation& invocation);
 void AddCompletion(CLI::App& app, Invocation& invocation);
+void AddSteer(CLI::App& app, Invocation& invocation);   // suspend, resume, flush, fail, ...
+void AddSettle(CLI::App& app, Invocation& invocation);  // cancel, resolve
 
 inline std::shared_ptr<grpc::Channel> Connect(const Globals& globals) {
   return Connect(globals.connection);

@@ -142,8 +142,9 @@ int Run(const config::LoadedConfig& loaded, const rpc::ServerOptions& rpc_option
   if (!http.ok()) return Fail(http.status());
   dispatcher.Start();
   auto rpc = rpc::RpcServer::Start(
-      rpc_options, rpc::Dependencies{dispatcher.intake(), dispatcher, dispatcher.messages(), bridge,
-                                     bindings, registry, clock, ListChains});
+      rpc_options,
+      rpc::Dependencies{dispatcher.intake(), dispatcher, dispatcher.messages(),
+                        dispatcher.operations(), bridge, bindings, registry, clock, ListChains});
   if (!rpc.ok()) return Fail(rpc.status());
 
   std::vector<std::string> addresses;

@@ -48,6 +48,7 @@ bridge::PolicyOptions MakePolicyOptions(const v1::Policy& policy) {
     if (rule.has_max_timeout()) provider.max_timeout = config::FromProto(rule.max_timeout());
     options.providers.push_back(std::move(provider));
   }
+  if (policy.has_max_wait_share()) options.max_wait_share = policy.max_wait_share();
   if (policy.has_max_streams()) options.max_streams = policy.max_streams();
   if (policy.has_event_ring_events()) options.ring_events = policy.event_ring_events();
   if (policy.has_event_ring_age()) options.ring_age = config::FromProto(policy.event_ring_age());

@@ -44,6 +44,15 @@ constexpr NumberBounds kNumbers[] = {
     {"Rate.burst", 1, 1'000'000},
 };
 
+struct FractionBounds {
+  const char* field;
+  double min;
+  double max;
+};
+constexpr FractionBounds kFractions[] = {
+    {"Policy.max_wait_share", 0.001, 1.0},
+};
+
 struct DurationBounds {
   const char* field;
   absl::Duration min;
@@ -90,6 +99,13 @@ const NumberBounds* NumberBoundsOf(const FieldDescriptor& field) {
   return found == index->end() ? nullptr : found->second;
 }
 
+const FractionBounds* FractionBoundsOf(const FieldDescriptor& field) {
+  static const auto* const index =
+      new absl::flat_hash_map(Index(std::begin(kFractions), std::end(kFractions)));
+  const auto found = index->find(field.full_name());
+  return found == index->end() ? nullptr : found->second;
+}
+
 const DurationBounds* DurationBoundsOf(const FieldDescriptor& field) {
   static const auto* const index =
       new absl::flat_hash_map(Index(std::begin(kDurations), std::end(kDurations)));
@@ -124,7 +140,8 @@ void CheckNumber(const Message& message, const FieldDescriptor& field, const Num
 }  // namespace
 
 bool HasBounds(const FieldDescriptor& field) {
-  return NumberBoundsOf(field) != nullptr || DurationBoundsOf(field) != nullptr;
+  return NumberBoundsOf(field) != nullptr || FractionBoundsOf(field) != nullptr ||
+         DurationBoundsOf(field) != nullptr;
 }
 
 void CheckBounds(const Message& message, const std::string& path, Problems& problems) {
@@ -135,6 +152,14 @@ void CheckBounds(const Message& message, const std::string& path, Problems& prob
     const std::string where = Join(path, field->name());
     if (const NumberBounds* bounds = NumberBoundsOf(*field)) {
       CheckNumber(message, *field, *bounds, where, problems);
+      continue;
+    }
+    if (const FractionBounds* bounds = FractionBoundsOf(*field)) {
+      const double value = reflection.GetDouble(message, field);
+      // Written so that NaN is refused.
+      if (!(value >= bounds->min && value <= bounds->max)) {
+        problems.Add(where, absl::StrCat("must be ", bounds->min, " to ", bounds->max));
+      }
       continue;
     }
     if (field->is_map() || field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) continue;

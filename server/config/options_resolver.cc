@@ -191,6 +191,8 @@ class OptionsResolver::Scopes {
     options->ehlo_hostname = merged.ehlo_hostname().empty()
                                  ? hostname_
                                  : mail::ParseDomain(merged.ehlo_hostname()).value();
+    options->suspend_delivery = merged.suspend_delivery();
+    options->in_doubt_hold = merged.in_doubt() == v1::IN_DOUBT_ACTION_HOLD;
     if (merged.has_gateway()) options->gateway = GatewayOf(merged.gateway());
     options->prohibited_hosts = ProhibitedHosts(merged);
     for (const std::string& block : merged.skip_hosts()) AddBlock(block, options->skip_hosts);

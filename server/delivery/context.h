@@ -4,8 +4,10 @@
 #include <atomic>
 
 #include "server/base/clock.h"
+#include "server/delivery/holds.h"
 #include "server/delivery/host_table.h"
 #include "server/delivery/metrics.h"
+#include "server/delivery/open_rows.h"
 #include "server/delivery/pair_board.h"
 #include "server/hooks/hook_point.h"
 #include "server/mail/binding.h"
@@ -25,7 +27,9 @@ struct Context {
   DeliveryMetrics& metrics;
   PairBoard board;
   HostTable hosts;
+  OpenRows open_rows;
   std::atomic<bool> draining{false};
+  HoldTable holds{spool, clock};
 };
 
 }  // namespace postern::delivery

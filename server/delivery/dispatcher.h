@@ -16,6 +16,7 @@
 #include "server/delivery/control.h"
 #include "server/delivery/intake.h"
 #include "server/delivery/messages.h"
+#include "server/delivery/operator.h"
 #include "server/delivery/queue_metrics.h"
 #include "server/delivery/scheduler.h"
 #include "server/hooks/observer.h"
@@ -41,6 +42,7 @@ class Dispatcher final : public Control, public hooks::SessionControl {
 
   Intake& intake() { return intake_; }
   MessageSource& messages() { return messages_; }
+  Operations& operations() { return operator_; }
 
   // Control
   std::vector<QueueInfo> ListQueues(const std::string& domain_glob,
@@ -62,11 +64,14 @@ class Dispatcher final : public Control, public hooks::SessionControl {
 
  private:
   Scheduler& SchedulerOf(const std::string& domain);
+  // A row that a dead process left in doubt, or that waited with it: tried again, or held.
+  void NoteInDoubt(mail::Row& row) const;
 
   Context& context_;
   std::vector<std::unique_ptr<Scheduler>> schedulers_;
   SpoolIntake intake_;
   SpoolMessages messages_;
+  Operator operator_;
   std::atomic<bool> started_{false};
   base::Mutex totals_mu_;
   std::vector<std::vector<BindingTotals>> last_totals_ ABSL_GUARDED_BY(totals_mu_);  // by scheduler

@@ -102,8 +102,8 @@ absl::StatusOr<std::vector<mail::Row>> SpoolIntake::MakeRows(
       row.submitter = submission.submitter;
       row.token = submission.token;
     }
-    rows[found->second].recipients.push_back(mail::Recipient{std::move(text), {}, nullptr});
-    rows[found->second].recipients.back().disposition = mail::Disposition::kQueued;
+    rows[found->second].recipients.push_back(
+        mail::Recipient{std::move(text), mail::Disposition::kQueued, nullptr, now});
   }
   for (mail::Row& row : rows) {
     row.row_count = static_cast<std::uint16_t>(rows.size());

@@ -1,5 +1,6 @@
 #include "server/delivery/recorder.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "server/base/check.h"
@@ -8,10 +9,14 @@ namespace postern::delivery {
 
 void Recorder::Save(const queue::QueuedRow& row) { context_.spool.Update(row.row); }
 
+void Recorder::Leave(const queue::QueuedRow& row) {
+  context_.metrics.queued_rows.Add(-1);
+  ages_.Remove(binding_slot_, row.row.created);
+}
+
 void Recorder::Finish(queue::RowPtr row) {
   POSTERN_CHECK(row->row.final());
-  context_.metrics.queued_rows.Add(-1);
-  ages_.Remove(binding_slot_, row->row.created);
+  Leave(*row);
   const base::Id id = row->row.message_id;
   const int row_count = row->row.row_count;
   std::vector<mail::Row> finished;
@@ -28,13 +33,28 @@ void Recorder::Finish(queue::RowPtr row) {
   context_.spool.Remove(id, row_count);
 }
 
+void Recorder::Cancel(queue::QueuedRow& row, const std::vector<std::string>& addresses,
+                      const std::shared_ptr<const mail::Reply>& reply) {
+  for (mail::Recipient& recipient : row.row.recipients) {
+    const bool wanted = addresses.empty() || std::find(addresses.begin(), addresses.end(),
+                                                       recipient.address) != addresses.end();
+    if (!wanted || IsFinal(recipient.disposition)) continue;
+    recipient.disposition = mail::Disposition::kCancelled;
+    recipient.last_reply = reply;
+    recipient.changed = context_.clock.Now();
+    context_.metrics.CountRecipient(mail::Disposition::kCancelled,
+                                    recipient.changed - row.row.created);
+  }
+}
+
 void Recorder::FinishAs(queue::RowPtr row, mail::Disposition disposition,
                         std::shared_ptr<const mail::Reply> reply) {
   for (mail::Recipient& recipient : row->row.recipients) {
     if (IsFinal(recipient.disposition)) continue;
     recipient.disposition = disposition;
     recipient.last_reply = reply;
-    context_.metrics.CountRecipient(disposition, context_.clock.Now() - row->row.created);
+    recipient.changed = context_.clock.Now();
+    context_.metrics.CountRecipient(disposition, recipient.changed - row->row.created);
   }
   Finish(std::move(row));
 }

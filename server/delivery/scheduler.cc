@@ -134,9 +134,18 @@ void Scheduler::DropDisposable() {
   });
 }
 
-void Scheduler::RequestShutdown(const base::Id& connection, const hooks::ShutdownVerdict& verdict) {
+Session* Scheduler::FindSession(const base::Id& connection) const {
   const auto found = sessions_.find(connection);
-  if (found != sessions_.end()) found->second->RequestShutdown(verdict);
+  return found == sessions_.end() ? nullptr : found->second;
+}
+
+Pair* Scheduler::FindPair(const mail::PairKey& key) const {
+  const auto found = pairs_.find(key);
+  return found == pairs_.end() ? nullptr : found->second.get();
+}
+
+void Scheduler::ForEachPair(const std::function<void(Pair&)>& each) {
+  for (auto& [key, pair] : pairs_) each(*pair);
 }
 
 void Scheduler::Wake(const base::Id& connection) {
@@ -176,7 +185,10 @@ void Scheduler::BeginDrain(absl::Time deadline) {
   drain_timer_->expires_after(absl::ToChronoNanoseconds(left));
   drain_timer_->async_wait([this](std::error_code error) {
     if (error) return;
-    for (auto& [id, session] : sessions_) session->Cut(mail::CloseCause::kDrain);
+    for (auto& [id, session] : sessions_) {
+      context_.metrics.sessions_cut.Add();
+      session->Cut(mail::CloseCause::kDrain, "cut at the end of the budget");
+    }
   });
 }
 

@@ -58,7 +58,10 @@ class Scheduler {
   void RemoveSession(const base::Id& id) { sessions_.erase(id); }
   // An idle session looks around.
   void Wake(const base::Id& connection);
-  void RequestShutdown(const base::Id& connection, const hooks::ShutdownVerdict& verdict);
+  // Null: there is none.
+  Session* FindSession(const base::Id& connection) const;
+  Pair* FindPair(const mail::PairKey& key) const;
+  void ForEachPair(const std::function<void(Pair&)>& each);
 
   void ListQueues(const std::function<bool(const mail::PairKey&)>& match,
                   std::vector<QueueInfo>* out) const;

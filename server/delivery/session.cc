@@ -50,15 +50,17 @@ asio::awaitable<ConnectionEnd> Session::Run() {
   } else if (*cause_ != CloseCause::kDrain) {
     permit_->Report(HostOutcome::kRefused, context_.clock.Steady());
   }
+  // Before QUIT, which may take its time.
+  if (hold_ > absl::ZeroDuration()) pair_.Hold(hold_, provider_, detail_);
   co_await Quit();
   Close();
   ConnectionEnd end;
   end.connected = true;
   end.useful = attempts_ > 0;
-  end.hold = hold_;
   end.avoid_host = avoid_host_;
   end.replace_throttled = *cause_ == CloseCause::kHook || *cause_ == CloseCause::kRemotePolicy ||
-                          *cause_ == CloseCause::kReply421 || *cause_ == CloseCause::kIoError;
+                          *cause_ == CloseCause::kAdmin || *cause_ == CloseCause::kReply421 ||
+                          *cause_ == CloseCause::kIoError;
   end.reason = *cause_ == CloseCause::kReply421 ? mail::RequeueReason::kReply421
                                                 : mail::RequeueReason::kConnectFailed;
   if (!ready && *cause_ != CloseCause::kDrain) {
@@ -110,6 +112,8 @@ bool Session::EndRequested() {
     SetCause(requested_->cause, requested_->reason, requested_->provider);
     hold_ = requested_->hold;
     avoid_host_ = requested_->avoid_host;
+  } else if (pair_.suspended()) {
+    SetCause(CloseCause::kSuspended, pair_.hold()->reason, pair_.hold()->who);
   } else if (ShouldYield()) {
     SetCause(CloseCause::kYielded, "others wait for a place at the host");
   }
@@ -182,8 +186,9 @@ asio::awaitable<void> Session::Pump() {
       phases_.Close(context_.clock.Steady());
       co_return;
     }
-    phase_ = Name(dialogue_.stage()).data();
-    phases_.Run(dialogue_.stage(), context_.clock.Steady());
+    const mail::SmtpStage stage = dialogue_.stage();
+    phase_ = Name(stage).data();
+    phases_.Run(stage, context_.clock.Steady());
     net::IoResult result;
     if (want == Want::kWrite) {
       watchdog_.ExpireAfter(options_->block_timeout);
@@ -191,13 +196,13 @@ asio::awaitable<void> Session::Pump() {
       result = co_await stream_->WriteAll(dialogue_.output(), nothing);
       dialogue_.Written(result.bytes);
     } else {
-      watchdog_.ExpireAfter(TimeoutFor(dialogue_.stage()));
+      watchdog_.ExpireAfter(TimeoutFor(stage));
       result = co_await stream_->ReadSome(buffer_, sizeof buffer_);
       if (result.ok()) dialogue_.Feed(absl::string_view(buffer_, result.bytes));
     }
     if (!result.ok()) {
       timed_out_ = watchdog_.expired();
-      lost_ = timed_out_ ? absl::StrCat("timed out at ", Name(dialogue_.stage()))
+      lost_ = timed_out_                         ? absl::StrCat("timed out at ", Name(stage))
               : result.error == asio::error::eof ? "connection closed by the peer"
                                                  : result.error.message();
       dialogue_.ConnectionLost();
@@ -322,9 +327,8 @@ void Session::RequestShutdown(const hooks::ShutdownVerdict& verdict) {
   Wake();
 }
 
-void Session::Cut(CloseCause cause) {
-  SetCause(cause, "cut at the end of the budget");
-  context_.metrics.sessions_cut.Add();
+void Session::Cut(CloseCause cause, std::string detail, std::string provider) {
+  SetCause(cause, std::move(detail), std::move(provider));
   stream_->Close();
   Wake();
 }
@@ -335,7 +339,9 @@ ConnectionEntry Session::entry() const {
   entry.phase = phase_;
   entry.deliveries = deliveries_;
   entry.attempts = attempts_;
+  entry.recipients = static_cast<std::uint64_t>(recipients_);
   entry.bytes = bytes_;
+  entry.message_id = in_transaction_;
   entry.opened = opened_;
   return entry;
 }

@@ -37,7 +37,7 @@ class Session {
   // Ends at the next transaction boundary; at once when idle.
   void RequestShutdown(const hooks::ShutdownVerdict& verdict);
   // Breaks the connection now.
-  void Cut(mail::CloseCause cause);
+  void Cut(mail::CloseCause cause, std::string detail, std::string provider = {});
 
   ConnectionEntry entry() const;
 
@@ -85,7 +85,8 @@ class Session {
 
   bool idle_ = false;
   bool timed_out_ = false;
-  std::string lost_;  // how the connection broke
+  std::string lost_;         // how the connection broke
+  base::Id in_transaction_;  // the message of the open transaction; else empty
   std::optional<hooks::ShutdownVerdict> requested_;
   std::optional<mail::CloseCause> cause_;
   std::string provider_;

@@ -48,6 +48,8 @@ absl::string_view Name(RequeueReason r) {
       return "local_fault";
     case RequeueReason::kRestart:
       return "restart";
+    case RequeueReason::kFlushed:
+      return "flushed";
     case RequeueReason::kSessionEnded:
       return "session_ended";
   }

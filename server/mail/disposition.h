@@ -3,6 +3,7 @@
 // Numbers are stored in the spool and sent over gRPC: never renumber, only add.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include "absl/strings/string_view.h"
 
@@ -36,6 +37,7 @@ enum class RequeueReason : std::uint8_t {
   kLocalFault = 12,    // no descriptors, source address missing, spool cannot write
   kRestart = 13,       // read back from the spool at start
   kSessionEnded = 14,  // the session was ended before this message's turn
+  kFlushed = 15,       // an operator made it due
 };
 
 // A step of the SMTP dialogue (RFC 5321).

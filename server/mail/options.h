@@ -61,6 +61,8 @@ struct DeliveryOptions {
 
   absl::Duration host_failure_retry = absl::Seconds(120);  // a host that failed is skipped for it
   int mx_failures_to_delay = 50;  // connections that failed in a row until the queue is deferred
+  bool suspend_delivery = false;
+  bool in_doubt_hold = false;  // rows in doubt wait for an operator; false: they are tried again
 
   double redial_rate = 1.0;  // connections per second that replace ended ones
   int redial_burst = 4;

@@ -14,6 +14,7 @@
 #include "server/base/mutex.h"
 #include "server/bridge/bridge.h"
 #include "server/delivery/control.h"
+#include "server/delivery/operations.h"
 #include "server/mail/binding.h"
 #include "server/rpc/signal.h"
 #include "server/rpc/worker.h"
@@ -35,6 +36,7 @@ struct Dependencies {
   delivery::Intake& intake;
   delivery::Control& control;
   delivery::MessageSource& messages;
+  delivery::Operations& operations;
   bridge::Bridge& bridge;
   const mail::BindingTable& bindings;
   base::Registry& metrics;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/rpc/convert_control.h"
+#include "server/rpc/convert_operations.h"
 
 namespace postern::rpc {
 namespace {
@@ -31,11 +32,30 @@ ControlService::ControlService(Queue& queue, Stopper& stopper, ServiceContext& c
       list_queues_(*this, queue, service_, &AsyncService::RequestListQueues,
                    &ControlService::ListQueues, context, "Control.ListQueues"),
       list_connections_(*this, queue, service_, &AsyncService::RequestListConnections,
-                        &ControlService::ListConnections, context, "Control.ListConnections") {}
+                        &ControlService::ListConnections, context, "Control.ListConnections"),
+      suspend_(*this, queue, service_, &AsyncService::RequestSuspend, &ControlService::Suspend,
+               context, "Control.Suspend"),
+      resume_(*this, queue, service_, &AsyncService::RequestResume, &ControlService::Resume,
+              context, "Control.Resume"),
+      flush_(*this, queue, service_, &AsyncService::RequestFlush, &ControlService::Flush, context,
+             "Control.Flush"),
+      fail_(*this, queue, service_, &AsyncService::RequestFail, &ControlService::Fail, context,
+            "Control.Fail"),
+      reroute_(*this, queue, service_, &AsyncService::RequestReroute, &ControlService::Reroute,
+               context, "Control.Reroute"),
+      shutdown_connection_(*this, queue, service_, &AsyncService::RequestShutdownConnection,
+                           &ControlService::ShutdownConnection, context,
+                           "Control.ShutdownConnection") {}
 
 void ControlService::Serve() {
   list_queues_.Serve();
   list_connections_.Serve();
+  suspend_.Serve();
+  resume_.Serve();
+  flush_.Serve();
+  fail_.Serve();
+  reroute_.Serve();
+  shutdown_connection_.Serve();
   ServeDrain();
 }
 
@@ -52,6 +72,11 @@ Task<absl::Status> ControlService::ListQueues(
     const absl::Status status = ToPage(request, context_.deps.control.ListQueues(domain, binding),
                                        context_.deps.clock.Now(), &response);
     if (!status.ok()) return status;
+    if (request.page_token().empty()) {
+      for (const mail::Hold& hold : context_.deps.operations.Holds()) {
+        ToProto(hold, response.add_suspensions());
+      }
+    }
     return response;
   };
   absl::StatusOr<v1::ListQueuesResponse> response =

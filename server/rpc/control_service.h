@@ -18,9 +18,9 @@ class ControlService {
  private:
   using C = v1::Control;
   using AsyncService = C::WithAsyncMethod_ListQueues<
-      C::WithAsyncMethod_ListConnections<C::WithAsyncMethod_Drain<C::WithGenericMethod_Suspend<
-          C::WithGenericMethod_Resume<C::WithGenericMethod_Flush<C::WithGenericMethod_Fail<
-              C::WithGenericMethod_Reroute<C::WithGenericMethod_ShutdownConnection<
+      C::WithAsyncMethod_ListConnections<C::WithAsyncMethod_Drain<C::WithAsyncMethod_Suspend<
+          C::WithAsyncMethod_Resume<C::WithAsyncMethod_Flush<C::WithAsyncMethod_Fail<
+              C::WithAsyncMethod_ShutdownConnection<C::WithAsyncMethod_Reroute<
                   C::WithGenericMethod_GetConfig<C::WithGenericMethod_ApplyConfig<
                       C::WithGenericMethod_SetPolicySwitch<C::Service>>>>>>>>>>>>;
   template <class Request, class Response>
@@ -30,6 +30,13 @@ class ControlService {
   Task<absl::Status> ListQueues(UnaryCall<v1::ListQueuesRequest, v1::ListQueuesResponse>& call);
   Task<absl::Status> ListConnections(
       UnaryCall<v1::ListConnectionsRequest, v1::ListConnectionsResponse>& call);
+  Task<absl::Status> Suspend(UnaryCall<v1::SuspendRequest, v1::SuspendResponse>& call);
+  Task<absl::Status> Resume(UnaryCall<v1::ResumeRequest, v1::ResumeResponse>& call);
+  Task<absl::Status> Flush(UnaryCall<v1::FlushRequest, v1::FlushResponse>& call);
+  Task<absl::Status> Fail(UnaryCall<v1::FailRequest, v1::FailResponse>& call);
+  Task<absl::Status> Reroute(UnaryCall<v1::RerouteRequest, v1::RerouteResponse>& call);
+  Task<absl::Status> ShutdownConnection(
+      UnaryCall<v1::ShutdownConnectionRequest, v1::ShutdownConnectionResponse>& call);
   Detached ServeDrain();
   Task<absl::Status> Drain(DrainCall& call);
 
@@ -42,6 +49,12 @@ class ControlService {
   MethodStats drain_stats_;
   Method<v1::ListQueuesRequest, v1::ListQueuesResponse> list_queues_;
   Method<v1::ListConnectionsRequest, v1::ListConnectionsResponse> list_connections_;
+  Method<v1::SuspendRequest, v1::SuspendResponse> suspend_;
+  Method<v1::ResumeRequest, v1::ResumeResponse> resume_;
+  Method<v1::FlushRequest, v1::FlushResponse> flush_;
+  Method<v1::FailRequest, v1::FailResponse> fail_;
+  Method<v1::RerouteRequest, v1::RerouteResponse> reroute_;
+  Method<v1::ShutdownConnectionRequest, v1::ShutdownConnectionResponse> shutdown_connection_;
 };
 
 }  // namespace postern::rpc

@@ -118,6 +118,8 @@ v1::RequeueReason ToProto(mail::RequeueReason reason) {
       return v1::REQUEUE_REASON_LOCAL_FAULT;
     case mail::RequeueReason::kRestart:
       return v1::REQUEUE_REASON_RESTART;
+    case mail::RequeueReason::kFlushed:
+      return v1::REQUEUE_REASON_FLUSHED;
     case mail::RequeueReason::kSessionEnded:
       return v1::REQUEUE_REASON_SESSION_ENDED;
   }

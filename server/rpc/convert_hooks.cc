@@ -16,6 +16,8 @@ static_assert(static_cast<int>(bridge::GapCause::kNewEpoch) == v1::GAP_CAUSE_NEW
 static_assert(static_cast<int>(bridge::AskMode::kStanding) == v1::ASK_MODE_STANDING);
 static_assert(static_cast<int>(bridge::Decision::kAbstain) == v1::DECISION_ABSTAIN);
 static_assert(static_cast<int>(bridge::DefaultVerdict::kShutdown) == v1::DEFAULT_VERDICT_SHUTDOWN);
+static_assert(static_cast<int>(bridge::ProviderStatus::Breaker::kHalfOpen) + 1 ==
+              v1::BREAKER_STATE_HALF_OPEN);
 static_assert(static_cast<int>(bridge::DefaultCause::kInvalid) == v1::DEFAULT_CAUSE_INVALID);
 
 absl::StatusOr<bridge::KindSet> ToKinds(const google::protobuf::RepeatedField<int>& kinds,
@@ -54,6 +56,18 @@ absl::StatusOr<bridge::ConnectionTarget> ToTarget(const v1::ConnectionTarget& ta
     if (!age.ok()) return age.status();
     out.after_age = *age;
   }
+  return out;
+}
+
+absl::StatusOr<bridge::Then> ToThen(const v1::Then& then) {
+  bridge::Then out;
+  const bool lasts =
+      then.action() == v1::THEN_ACTION_HOLD || then.action() == v1::THEN_ACTION_AVOID_HOST;
+  if (!lasts) return out;
+  const absl::StatusOr<absl::Duration> duration =
+      PositiveDuration(then.duration(), "then.duration", absl::Hours(1));
+  if (!duration.ok()) return duration.status();
+  (then.action() == v1::THEN_ACTION_HOLD ? out.hold : out.avoid_host) = *duration;
   return out;
 }
 
@@ -132,6 +146,11 @@ bridge::Verdict ToVerdict(v1::Verdict& verdict) {
   }
   if (status.ok() && verdict.verdict_id() == 0) {
     status = absl::InvalidArgumentError("verdict_id: must be more than 0");
+  }
+  if (const absl::StatusOr<bridge::Then> then = ToThen(verdict.then()); then.ok()) {
+    out.then = *then;
+  } else if (status.ok()) {
+    status = then.status();
   }
   if (status.ok() && verdict.decision() == v1::DECISION_UNSPECIFIED) {
     status = absl::InvalidArgumentError("decision: must be set");
@@ -249,6 +268,7 @@ void ToProto(const bridge::ProviderStatus& provider, v1::RemoteProvider* out) {
   out->set_events_dropped(provider.events_dropped);
   *out->mutable_answer_time() = ToProto(provider.answer_time);
   *out->mutable_slowest_answer() = ToProto(provider.slowest_answer);
+  out->set_breaker(static_cast<v1::BreakerState>(static_cast<int>(provider.breaker) + 1));
 }
 
 }  // namespace postern::rpc

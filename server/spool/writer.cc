@@ -152,6 +152,7 @@ void Writer::Count(const WriteOp& op) {
     case WriteOp::Kind::kRemove:
       metrics_.removes.Add();
       break;
+    case WriteOp::Kind::kNote:
     case WriteOp::Kind::kAdoptMark:
       break;
   }

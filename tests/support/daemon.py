@@ -301,6 +301,12 @@ class Daemon(Watched):
 
         return self.wait_message(ident, fits, timeout, f"{ident} {wanted}")
 
+    def run_cli(self, *arguments):
+        """Runs the command line against this daemon; returns (exit code, stdout, stderr)."""
+        done = subprocess.run([os.environ["POSTERN"], "--server", self.grpc_address, *arguments],
+                              capture_output=True, text=True, timeout=scaled(20), check=False)
+        return done.returncode, done.stdout, done.stderr
+
     # Streams.
     def watch(self, **options):
         """A running Watch of every event kind; see streams.Watch."""

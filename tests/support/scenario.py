@@ -18,15 +18,18 @@ import sys
 import tempfile
 import unittest
 
+import grpc
+
 from daemon import Daemon, config, dispositions, merge, ms, recipient_states, short
 from dns_server import DnsServer
-from postern.v1 import hooks_pb2, types_pb2
+from google.protobuf import duration_pb2
+from postern.v1 import control_pb2, hooks_pb2, types_pb2
 from running import eventually, scaled
 from sink_rules import DEFAULT_CAPABILITIES
 from smtp_sink import SmtpSink
 
 __all__ = ["ONE_CONNECTION", "Scenario", "dispositions", "eventually", "merge", "module", "ms",
-           "recipient_states", "reason_of", "scaled", "short"]
+           "recipient_states", "reason_of", "scaled", "scope", "short"]
 
 # Overrides for scenarios in which messages of a domain must share a connection.
 ONE_CONNECTION = {"options": {"max_outbound_connections": 1}}
@@ -37,6 +40,11 @@ def module(name, **options):
     path = os.path.join(os.environ["POSTERN_EXAMPLES"], f"lib{name}.so")
     return {"name": name, "path": path,
             "options": {key: str(value) for key, value in options.items()}}
+
+
+def scope(domain, binding=""):
+    """A control_pb2.Scope."""
+    return control_pb2.Scope(domain=domain, binding=binding)
 
 
 def reason_of(message, domain=None):
@@ -134,7 +142,30 @@ class Scenario(unittest.TestCase):
             probe.bind(("127.0.0.1", 0))
             return probe.getsockname()[1]
 
+    # Operating.
+    def control(self, method, **fields):
+        """One unary call of Control: control("Resume", scope=scope("a.test"))."""
+        request = getattr(control_pb2, method + "Request")(**fields)
+        return getattr(self.daemon.control, method)(request, timeout=scaled(20))
+
+    def queue(self, domain):
+        """The queue of the domain as ListQueues shows it; None if there is none."""
+        answer = self.control("ListQueues", filter=types_pb2.Filter(domains=[domain]))
+        return next(iter(answer.queues), None)
+
+    def suspend(self, domain, reason="test", **duration):
+        """Suspends the domain; duration as for google.protobuf.Duration, none: until resumed."""
+        return self.control("Suspend", scope=scope(domain), reason=reason,
+                            duration=duration_pb2.Duration(**duration) if duration else None)
+
     # Comparing.
+    def assert_refused(self, code, call, *args, **fields):
+        """The call ends with this gRPC code; returns the message."""
+        with self.assertRaises(grpc.RpcError) as refused:
+            call(*args, **fields)
+        self.assertEqual(refused.exception.code().name, code, refused.exception.details())
+        return refused.exception.details()
+
     def assert_reply(self, state, code, stage=None, text=None):
         """The last reply of a RecipientState."""
         self.assertEqual(state.last_reply.code, code, state)

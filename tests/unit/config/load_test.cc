@@ -130,11 +130,17 @@ TEST(Load, RefusesIntegersThatDoNotFit) {
 TEST(Load, NamesFieldsAndValuesThatAreNotServed) {
   EXPECT_THAT(
       ErrorsAfterServer("sites: []\noptions: {suspend_delivery: false, in_doubt: hold}\n"
-                        "policy: {default_verdict: hold, max_wait_share: 0.1}\n"),
+                        "policy: {default_verdict: hold, max_streams_per_identity: 1}\n"),
       ElementsAre("f:2: sites: not served yet", "f:3: options.suspend_delivery: not served yet",
                   "f:3: options.in_doubt: the value hold is not served yet",
                   "f:4: policy.default_verdict: the value hold is not served yet",
-                  "f:4: policy.max_wait_share: not served yet"));
+                  "f:4: policy.max_streams_per_identity: not served yet"));
+}
+
+TEST(Load, RefusesAWaitShareOutOfBounds) {
+  EXPECT_THAT(ErrorsAfterServer("policy: {max_wait_share: 0}\n"),
+              ElementsAre(HasSubstr("f:2: policy.max_wait_share: must be 0.001 to 1")));
+  EXPECT_THAT(ErrorsAfterServer("policy: {max_wait_share: 0.5}\n"), ElementsAre());
 }
 
 TEST(Load, SuggestsOnlyWhatIsNear) {

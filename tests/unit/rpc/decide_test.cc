@@ -361,6 +361,25 @@ TEST_F(DecideTest, ListProvidersShowsChainsAndClients) {
   ASSERT_EQ(response.remote_size(), 1);
   EXPECT_EQ(response.remote(0).name(), "warmup");
   EXPECT_EQ(response.remote(0).streams_size(), 1);
+  EXPECT_EQ(response.remote(0).breaker(), v1::BREAKER_STATE_CLOSED);
+}
+
+TEST_F(DecideTest, ListProvidersShowsAnOpenBreaker) {
+  policy.timeout = absl::Milliseconds(1);
+  Start();
+  Client client = Attached("silent");
+  // Ten questions in a row that nobody answers.
+  for (int i = 0; i < 10; ++i) {
+    FakeSession session(*bridge);
+    session.Connect();
+    session.Ask();
+    EXPECT_FALSE(session.AwaitWake(absl::Milliseconds(2)));
+    session.Settle();
+    session.Close();
+  }
+  v1::ListProvidersResponse response;
+  ASSERT_TRUE(hooks_stub->ListProviders(Context().get(), {}, &response).ok());
+  EXPECT_EQ(response.remote(0).breaker(), v1::BREAKER_STATE_OPEN);
 }
 
 }  // namespace
