@@ -108,8 +108,16 @@ int Run(const config::LoadedConfig& loaded, const rpc::ServerOptions& rpc_option
 
   queue::History history;
   delivery::DeliveryMetrics metrics(registry);
+  const auto disposition_log = OpenDispositionLog(settings, clock, registry);
+  if (!disposition_log.ok()) {
+    return Fail(absl::InvalidArgumentError(
+        absl::StrCat(loaded.source, ": ", disposition_log.status().message())));
+  }
   delivery::Context context{clock,   **spool, options, bindings, hook_point,
                             history, metrics, {},      {}};
+  context.disposition_log = disposition_log->get();
+  delivery::Admission admission(MakeWatermarks(settings), MakeAdmissionRead(settings, **spool),
+                                metrics.queued_rows, clock, registry);
   dns::ResolverOptions dns;
   dns.channel.servers.assign(config.dns_servers().begin(), config.dns_servers().end());
   absl::Status dns_status;
@@ -119,7 +127,7 @@ int Run(const config::LoadedConfig& loaded, const rpc::ServerOptions& rpc_option
     dns_status = resolver.status();
     return nullptr;
   };
-  delivery::Dispatcher dispatcher(context, MakeDeliveryOptions(settings), make_resolver);
+  delivery::Dispatcher dispatcher(context, admission, MakeDeliveryOptions(settings), make_resolver);
   if (!dns_status.ok()) {
     return Fail(absl::InvalidArgumentError(
         absl::StrCat(loaded.source, ": dns_servers: ", dns_status.message())));
@@ -135,8 +143,7 @@ int Run(const config::LoadedConfig& loaded, const rpc::ServerOptions& rpc_option
   http_options.live = [&dispatcher] { return dispatcher.MakesProgress(); };
   http_options.ready = [&]() -> absl::Status {
     if (context.draining.load()) return absl::UnavailableError("draining");
-    if (!(*spool)->healthy()) return absl::UnavailableError("the spool cannot write");
-    return absl::OkStatus();
+    return admission.Check();
   };
   auto http = http::Server::Start(std::move(http_options));
   if (!http.ok()) return Fail(http.status());

@@ -1,8 +1,12 @@
 #include "server/wiring.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/disk.h"
+#include "server/base/memory.h"
 #include "server/config/values.h"
 #include "server/hooks/registry.h"
 
@@ -76,6 +80,53 @@ spool::RocksSpool::Options MakeSpoolOptions(const config::Settings& settings,
   options.min_free_bytes = static_cast<std::uint64_t>(settings.spool_reserve_bytes);
   options.registry = registry;
   return options;
+}
+
+delivery::Watermarks MakeWatermarks(const config::Settings& settings) {
+  delivery::Watermarks marks;
+  marks.min_free_bytes = static_cast<std::uint64_t>(settings.spool_reserve_bytes);
+  marks.max_resident_bytes = settings.max_memory_bytes;
+  marks.max_queued_rows = settings.max_queued_messages;
+  return marks;
+}
+
+delivery::Admission::Read MakeAdmissionRead(const config::Settings& settings,
+                                            const spool::Spool& spool) {
+  return [directory = settings.spool_directory, group = base::ControlGroupMemory::Find(), &spool] {
+    delivery::AdmissionReading reading;
+    reading.spool_writes = spool.healthy();
+    // What cannot be known does not keep mail out: a write that fails tells.
+    reading.free_bytes =
+        base::FreeBytes(directory).value_or(std::numeric_limits<std::uint64_t>::max());
+    reading.resident_bytes = base::ResidentBytes();
+    const auto use = group.has_value() ? group->Read() : std::nullopt;
+    reading.group_used_bytes = use.has_value() ? use->used : 0;
+    reading.group_limit_bytes = use.has_value() ? use->limit : 0;
+    return reading;
+  };
+}
+
+absl::StatusOr<std::unique_ptr<delivery::DispositionLog>> OpenDispositionLog(
+    const config::Settings& settings, const base::Clock& clock, base::Registry& registry) {
+  if (settings.disposition_log.empty()) return nullptr;
+  base::LineLog::Options options;
+  options.path = settings.disposition_log;
+  options.max_bytes = settings.disposition_log_bytes;
+  options.max_age = settings.disposition_log_age;
+  options.keep_files = settings.disposition_log_files;
+  const base::LineLog::Metrics metrics{
+      registry.AddCounter("postern_disposition_log_lines_total", "Lines written."),
+      registry.AddCounter("postern_disposition_log_dropped_total",
+                          "Lines that the disk did not take, or not in time."),
+      registry.AddCounter("postern_disposition_log_errors_total",
+                          "Writes, renames and opens of the disposition log that failed.")};
+  absl::StatusOr<std::unique_ptr<base::LineLog>> lines =
+      base::LineLog::Open(std::move(options), clock, metrics);
+  if (!lines.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("server.disposition_log: ", lines.status().message()));
+  }
+  return std::make_unique<delivery::DispositionLog>(*std::move(lines), clock);
 }
 
 delivery::Dispatcher::Options MakeDeliveryOptions(const config::Settings& settings) {

@@ -25,6 +25,10 @@ constexpr std::int64_t kMostInt = std::numeric_limits<std::int32_t>::max();
 constexpr NumberBounds kNumbers[] = {
     {"Server.scheduler_threads", 1, 256},
     {"Server.spool_reserve_bytes", 0, std::int64_t{1} << 50},
+    {"Server.max_queued_messages", 0, std::int64_t{1} << 40},
+    {"Server.max_memory_bytes", 0, std::int64_t{1} << 50},
+    {"DispositionLog.max_bytes", std::int64_t{1} << 20, std::int64_t{1} << 40},
+    {"DispositionLog.keep_files", 0, 1000},
     {"Policy.max_streams", 1, 100'000},
     {"Policy.max_streams_per_identity", 1, 100'000},
     {"Policy.event_ring_events", 1, 16'777'216},
@@ -54,6 +58,7 @@ constexpr DurationBounds kDurations[] = {
     {"Policy.timeout", kShortest, absl::Seconds(5)},
     {"PolicyProviderRule.max_timeout", kShortest, absl::Seconds(5)},
     {"Policy.event_ring_age", absl::Seconds(1), absl::Hours(24)},
+    {"DispositionLog.max_age", absl::Minutes(1), absl::Hours(24 * 365)},
     {"Rate.per", kShortest, absl::Hours(24)},
     {"Options.connect_timeout", kShortest, absl::Hours(1)},
     {"Options.banner_timeout", kShortest, absl::Hours(1)},

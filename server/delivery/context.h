@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "server/base/clock.h"
+#include "server/delivery/disposition_log.h"
 #include "server/delivery/host_table.h"
 #include "server/delivery/metrics.h"
 #include "server/delivery/pair_board.h"
@@ -26,6 +27,7 @@ struct Context {
   PairBoard board;
   HostTable hosts;
   std::atomic<bool> draining{false};
+  DispositionLog* disposition_log = nullptr;  // null: none
 };
 
 }  // namespace postern::delivery

@@ -33,8 +33,9 @@ class Intake {
 
   // Checks, stores and queues one message; its id is minted here. `done` is called exactly once, on
   // this thread (a refusal) or on the spool's writer (the message is on disk): only hand over.
-  // INVALID_ARGUMENT names the field ("recipients[1]: ..."); RESOURCE_EXHAUSTED: no room on disk;
-  // UNAVAILABLE: draining, or the spool cannot write. Nothing is stored unless the status is OK.
+  // INVALID_ARGUMENT names the field ("recipients[1]: ..."); RESOURCE_EXHAUSTED: a watermark is
+  // reached (admission.h); UNAVAILABLE: draining, or the spool cannot write; both with when to try
+  // again (base/retry_after.h), but for draining. Nothing is stored unless the status is OK.
   virtual void Submit(mail::Submission submission, Done done) = 0;
 };
 
@@ -49,7 +50,7 @@ struct QueueInfo {
   absl::Time oldest = absl::InfiniteFuture();        // of all rows; infinite: none
   absl::Time next_attempt = absl::InfiniteFuture();  // of the delayed rows
   absl::Time backoff_until = absl::InfinitePast();   // no new connection before
-  std::string waiting_for;  // why nothing moves: "", "back-off", "dns", "redial rate", "drain"
+  std::string waiting_for;  // why nothing moves: "", "back-off", "redial rate", "spool", "drain"...
 };
 
 struct ConnectionEntry {

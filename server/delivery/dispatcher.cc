@@ -20,10 +20,10 @@ bool GlobMatches(absl::string_view glob, absl::string_view domain) {
 
 }  // namespace
 
-Dispatcher::Dispatcher(Context& context, Options options,
+Dispatcher::Dispatcher(Context& context, Admission& admission, Options options,
                        const Scheduler::MakeResolver& make_resolver)
     : context_(context),
-      intake_(context, options.limits,
+      intake_(context, admission, options.limits,
               [this](queue::RowPtr row) {
                 Scheduler& scheduler = SchedulerOf(row->row.pair->domain);
                 scheduler.Enqueue(std::move(row));

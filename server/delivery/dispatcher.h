@@ -29,7 +29,9 @@ class Dispatcher final : public Control, public hooks::SessionControl {
     IntakeLimits limits;
   };
 
-  Dispatcher(Context& context, Options options, const Scheduler::MakeResolver& make_resolver);
+  // REQUIRES: context and admission outlive this.
+  Dispatcher(Context& context, Admission& admission, Options options,
+             const Scheduler::MakeResolver& make_resolver);
   ~Dispatcher() override;
 
   // Reads every row of the spool. Thread: the main thread, before Start().

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "server/delivery/admission.h"
 #include "server/delivery/context.h"
 #include "server/delivery/control.h"
 #include "server/queue/pair_queue.h"
@@ -19,8 +20,9 @@ struct IntakeLimits {
 class SpoolIntake final : public Intake {
  public:
   // `enqueue` takes a stored row to its scheduler; called on the spool's writer thread.
-  SpoolIntake(Context& context, IntakeLimits limits, std::function<void(queue::RowPtr)> enqueue)
-      : context_(context), limits_(limits), enqueue_(std::move(enqueue)) {}
+  SpoolIntake(Context& context, Admission& admission, IntakeLimits limits,
+              std::function<void(queue::RowPtr)> enqueue)
+      : context_(context), admission_(admission), limits_(limits), enqueue_(std::move(enqueue)) {}
 
   void Submit(mail::Submission submission, Done done) override;
 
@@ -29,6 +31,7 @@ class SpoolIntake final : public Intake {
   absl::StatusOr<std::vector<mail::Row>> MakeRows(const mail::Submission& submission) const;
 
   Context& context_;
+  Admission& admission_;
   const IntakeLimits limits_;
   const std::function<void(queue::RowPtr)> enqueue_;
 };

@@ -354,7 +354,7 @@ QueueInfo Pair::info() const {
     } else if (parking_.has_value()) {
       info.waiting_for = Words(parking_->grant);
     } else if (redial_at_ > steady) {
-      info.waiting_for = "redial_rate";
+      info.waiting_for = "redial rate";
     } else if (dialing_ > 0) {
       info.waiting_for = "connection";
     }

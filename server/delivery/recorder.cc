@@ -6,6 +6,13 @@
 
 namespace postern::delivery {
 
+void Recorder::Note(const mail::Row& row, const mail::Recipient& recipient) {
+  context_.metrics.CountRecipient(recipient.disposition, context_.clock.Now() - row.created);
+  if (context_.disposition_log != nullptr && IsFinal(recipient.disposition)) {
+    context_.disposition_log->Final(row, recipient);
+  }
+}
+
 void Recorder::Save(const queue::QueuedRow& row) { context_.spool.Update(row.row); }
 
 void Recorder::Finish(queue::RowPtr row) {
@@ -34,7 +41,7 @@ void Recorder::FinishAs(queue::RowPtr row, mail::Disposition disposition,
     if (IsFinal(recipient.disposition)) continue;
     recipient.disposition = disposition;
     recipient.last_reply = reply;
-    context_.metrics.CountRecipient(disposition, context_.clock.Now() - row->row.created);
+    Note(row->row, recipient);
   }
   Finish(std::move(row));
 }

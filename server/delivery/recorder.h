@@ -17,6 +17,9 @@ class Recorder {
   Recorder(Context& context, queue::AgeBook& ages, int binding_slot)
       : context_(context), ages_(ages), binding_slot_(binding_slot) {}
 
+  // Counts and logs a recipient whose disposition was just set. Once for each attempt that set it.
+  void Note(const mail::Row& row, const mail::Recipient& recipient);
+
   // The row has changed and goes on: record its present state.
   void Save(const queue::QueuedRow& row);
 

@@ -14,6 +14,8 @@ namespace {
 using mail::CloseCause;
 using Want = smtp::ClientDialogue::Want;
 
+// How long a transaction waits before its content for a disk that takes no writes.
+constexpr auto kRecordPatience = std::chrono::seconds(10);
 constexpr auto kAwait = asio::experimental::as_tuple(asio::use_awaitable);
 
 }  // namespace
@@ -247,14 +249,14 @@ void Session::SetCause(CloseCause cause, std::string detail, std::string provide
   provider_ = std::move(provider);
 }
 
-asio::awaitable<void> Session::WaitWritten(spool::Ticket ticket) {
-  if (context_.spool.IsWritten(ticket)) co_return;
-  auto timer = std::make_shared<asio::steady_timer>(pair_.scheduler().io(),
-                                                    asio::steady_timer::time_point::max());
+asio::awaitable<bool> Session::WaitWritten(spool::Ticket ticket) {
+  if (context_.spool.IsWritten(ticket)) co_return true;
+  auto timer = std::make_shared<asio::steady_timer>(pair_.scheduler().io(), kRecordPatience);
   asio::io_context& io = pair_.scheduler().io();
   context_.spool.WhenWritten(ticket,
                              [timer, &io] { asio::post(io, [timer] { timer->cancel(); }); });
-  co_await timer->async_wait(kAwait);
+  const auto [woken] = co_await timer->async_wait(kAwait);
+  co_return woken || context_.spool.IsWritten(ticket);
 }
 
 asio::awaitable<void> Session::SendContent(std::string content) {
@@ -278,8 +280,14 @@ asio::awaitable<void> Session::Exchange(queue::QueuedRow& row, const smtp::Trans
   co_await Pump();
   if (dialogue_.want() == Want::kSendContent) {
     phase_ = "spool";
-    co_await WaitWritten(mark);
-    co_await SendContent(std::move(content));
+    if (co_await WaitWritten(mark)) {
+      co_await SendContent(std::move(content));
+    } else {
+      // Its outcome could not be recorded: nothing of it may reach the receiver.
+      lost_ = "the spool cannot record the attempt";
+      stream_->Close();
+      dialogue_.ConnectionLost();
+    }
   }
   context_.metrics.in_transaction.Add(-1);
 }

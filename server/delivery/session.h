@@ -57,7 +57,8 @@ class Session {
   asio::awaitable<void> Quit();
   // Moves bytes until the dialogue wants something of its owner.
   asio::awaitable<void> Pump();
-  asio::awaitable<void> WaitWritten(spool::Ticket ticket);
+  // False if the spool did not write for kRecordPatience.
+  asio::awaitable<bool> WaitWritten(spool::Ticket ticket);
 
   bool EndRequested();
   bool ShouldYield() const;

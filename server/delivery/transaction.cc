@@ -15,8 +15,9 @@ using mail::CloseCause;
 using mail::Disposition;
 using Want = smtp::ClientDialogue::Want;
 
-// How long a row waits whose content the spool cannot give.
+// How long a row waits whose content the spool cannot give: because it is spoilt, or for now.
 constexpr absl::Duration kContentRetry = absl::Minutes(5);
+constexpr absl::Duration kSpoolRetry = absl::Seconds(5);
 
 }  // namespace
 
@@ -93,6 +94,9 @@ asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
   report.data_time = phases_.Taken(mail::SmtpStage::kData);
   report.body_time = phases_.Taken(mail::SmtpStage::kBody);
   context_.metrics.transaction_seconds.Observe(context_.clock.Steady() - start);
+  if (context_.disposition_log != nullptr) {
+    context_.disposition_log->Attempt(info_, report, batch.attempts_before);
+  }
   Apply(std::move(row), batch, judgement);
   if (hooks::SessionObserver* observer = context_.hook_point.observer()) {
     report.session_over = session_over;
@@ -172,12 +176,11 @@ asio::awaitable<bool> Session::AskHooks(const Batch& batch, const hooks::Attempt
 
 void Session::Apply(queue::RowPtr row, const Batch& batch, const Judgement& judgement) {
   hooks::DomainRecord& record = pair_.domain_record();
-  const absl::Duration age = context_.clock.Now() - row->row.created;
   for (std::size_t i = 0; i < batch.indices.size(); ++i) {
     mail::Recipient& recipient = row->row.recipients[batch.indices[i]];
     recipient.disposition = judgement.recipients[i].disposition;
     recipient.last_reply = judgement.recipients[i].reply;
-    context_.metrics.CountRecipient(recipient.disposition, age);
+    pair_.recorder().Note(row->row, recipient);
     ++record.attempts;
     if (recipient.disposition == Disposition::kDelivered) ++record.deliveries;
     if (recipient.disposition == Disposition::kDeferred) ++record.transients;
@@ -219,8 +222,7 @@ void Session::Settle(queue::RowPtr row, const Judgement& judgement) {
     for (mail::Recipient& recipient : row->row.recipients) {
       if (IsFinal(recipient.disposition)) continue;
       recipient.disposition = Disposition::kFailed;
-      context_.metrics.CountRecipient(Disposition::kFailed,
-                                      context_.clock.Now() - row->row.created);
+      pair_.recorder().Note(row->row, recipient);
     }
     return pair_.Finish(std::move(row));
   }
@@ -239,12 +241,12 @@ void Session::RefuseLocally(queue::RowPtr row, const Batch& batch, const mail::R
 }
 
 void Session::PutOff(queue::RowPtr row, const absl::Status& why) {
+  const absl::Duration wait = absl::IsUnavailable(why) ? kSpoolRetry : kContentRetry;
   base::Log().error("message {}: content cannot be read, put off for {}: {}",
-                    row->row.message_id.ToString(), absl::FormatDuration(kContentRetry),
-                    why.message());
+                    row->row.message_id.ToString(), absl::FormatDuration(wait), why.message());
   context_.metrics.content_unreadable.Add();
   row->row.reason = mail::RequeueReason::kLocalFault;
-  row->row.next_attempt = context_.clock.Now() + kContentRetry;
+  row->row.next_attempt = context_.clock.Now() + wait;
   pair_.Defer(std::move(row));
 }
 

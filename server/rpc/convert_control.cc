@@ -13,6 +13,7 @@ v1::RequeueReason WaitReason(const std::string& waiting_for) {
   if (waiting_for == "back-off") return v1::REQUEUE_REASON_HOST_BACKOFF;
   if (waiting_for == "dns") return v1::REQUEUE_REASON_MX_LOOKUP;
   if (waiting_for == "redial rate") return v1::REQUEUE_REASON_THROTTLED;
+  if (waiting_for == "spool") return v1::REQUEUE_REASON_LOCAL_FAULT;
   return v1::REQUEUE_REASON_UNSPECIFIED;
 }
 
@@ -51,6 +52,7 @@ constexpr PhaseName kPhases[] = {
     {"mail", v1::CONNECTION_STATE_TRANSACTION, v1::SMTP_STAGE_MAIL},
     {"rcpt", v1::CONNECTION_STATE_TRANSACTION, v1::SMTP_STAGE_RCPT},
     {"data", v1::CONNECTION_STATE_TRANSACTION, v1::SMTP_STAGE_DATA},
+    {"spool", v1::CONNECTION_STATE_TRANSACTION, v1::SMTP_STAGE_DATA},
     {"body", v1::CONNECTION_STATE_TRANSACTION, v1::SMTP_STAGE_BODY},
     {"rset", v1::CONNECTION_STATE_TRANSACTION, v1::SMTP_STAGE_RSET},
     {"verdict", v1::CONNECTION_STATE_AWAITING_VERDICT, v1::SMTP_STAGE_UNSPECIFIED},

@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/retry_after.h"
 #include "server/rpc/convert.h"
 
 namespace postern::rpc {
@@ -87,7 +88,12 @@ void ToProto(const delivery::Receipt& receipt, v1::SubmitReceipt* out) {
 void ToProto(const absl::Status& error, v1::SubmitError* out) {
   out->set_code(static_cast<std::int32_t>(error.code()));
   out->set_message(Utf8(error.message()));
-  out->set_field(FieldOf(out->message()));
+  if (absl::IsInvalidArgument(error) || absl::IsUnimplemented(error)) {
+    out->set_field(FieldOf(out->message()));
+  }
+  if (const std::optional<absl::Duration> delay = base::RetryAfter(error)) {
+    *out->mutable_retry_after() = ToProto(*delay);
+  }
 }
 
 void ToProto(const delivery::MessageView& message, const mail::BindingTable& bindings,
