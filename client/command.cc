@@ -48,6 +48,8 @@ void AddEverything(CLI::App& app, Invocation& invocation) {
   AddDecide(app, invocation);
   AddLists(app, invocation);
   AddOperate(app, invocation);
+  AddConfig(app, invocation);
+  AddSwitch(app, invocation);
   AddTop(app, invocation);
   AddCompletion(app, invocation);
 }

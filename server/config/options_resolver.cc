@@ -221,15 +221,14 @@ class OptionsResolver::Scopes {
       ABSL_GUARDED_BY(mu_);
 };
 
-OptionsResolver::OptionsResolver(const postern::v1::Config& config)
-    : scopes_(std::make_shared<const Scopes>(config, 1)) {}
+OptionsResolver::OptionsResolver(const postern::v1::Config& config, std::uint64_t generation)
+    : scopes_(std::make_shared<const Scopes>(config, generation)) {}
 
 OptionsResolver::~OptionsResolver() = default;
 
-void OptionsResolver::Replace(const postern::v1::Config& config) {
+void OptionsResolver::Replace(const postern::v1::Config& config, std::uint64_t generation) {
   // Indexing a large configuration takes its time: meanwhile the old one is in force.
-  base::MutexLock one_at_a_time(replace_mu_);
-  auto next = std::make_shared<const Scopes>(config, generation() + 1);
+  auto next = std::make_shared<const Scopes>(config, generation);
   base::MutexLock lock(mu_);
   scopes_ = std::move(next);
 }

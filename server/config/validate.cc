@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "server/config/bounds.h"
 #include "server/config/hosts.h"
+#include "server/config/redact.h"
 #include "server/config/validate_access.h"
 #include "server/config/values.h"
 #include "server/mail/address.h"
@@ -53,6 +54,7 @@ class Validator {
       Report(Element("dns_servers", i), CheckNameServer(config.dns_servers(i)));
     }
     CheckBounds(config, "", problems_);
+    CheckRedacted(config, "", problems_);
   }
 
  private:
@@ -151,6 +153,8 @@ class Validator {
       const auto* cause = v1::DefaultCause_descriptor()->FindValueByNumber(causes[i].cause());
       if (cause == nullptr || cause->number() == v1::DEFAULT_CAUSE_UNSPECIFIED) {
         problems_.Add(Join(where, "cause"), kRequired);
+      } else if (cause->number() == v1::DEFAULT_CAUSE_FORCED_KEEP) {
+        problems_.Add(Join(where, "cause"), "forced_keep is always keep");
       } else {
         unique.Check(ShortName(*cause), Join(where, "cause"));
       }

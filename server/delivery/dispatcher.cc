@@ -142,6 +142,15 @@ DrainProgress Dispatcher::drain_progress() const {
   return progress;
 }
 
+void Dispatcher::ConfigurationChanged(std::optional<std::vector<std::string>> dns_servers,
+                                      std::uint64_t max_message_bytes) {
+  intake_.SetMaxMessageBytes(max_message_bytes);
+  for (auto& scheduler : schedulers_) {
+    scheduler->Post(
+        [each = scheduler.get(), dns_servers] { each->ConfigurationChanged(dns_servers); });
+  }
+}
+
 void Dispatcher::RequestShutdown(const mail::ConnectionInfo& connection,
                                  hooks::ShutdownVerdict verdict) {
   Scheduler* scheduler = &SchedulerOf(connection.pair->domain);

@@ -9,6 +9,8 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "server/base/mutex.h"
@@ -48,6 +50,10 @@ class Dispatcher final : public Control, public hooks::SessionControl {
   std::vector<ConnectionEntry> ListConnections() override;
   void BeginDrain(absl::Duration budget) override;
   DrainProgress drain_progress() const override;
+
+  // Another configuration is in force: pairs and sessions look at it now. Thread: any.
+  void ConfigurationChanged(std::optional<std::vector<std::string>> dns_servers,
+                            std::uint64_t max_message_bytes);
 
   // hooks::SessionControl
   void RequestShutdown(const mail::ConnectionInfo& connection,

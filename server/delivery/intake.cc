@@ -43,14 +43,14 @@ absl::Status SpoolIntake::Check(mail::Submission& submission) const {
     return absl::UnavailableError("draining: no new mail is taken; submit elsewhere or later");
   }
   if (submission.recipients.empty()) return Invalid("recipients", "there is none");
-  if (submission.recipients.size() > static_cast<std::size_t>(limits_.max_recipients)) {
-    return Invalid("recipients", absl::StrCat("more than ", limits_.max_recipients));
+  if (submission.recipients.size() > static_cast<std::size_t>(max_recipients_)) {
+    return Invalid("recipients", absl::StrCat("more than ", max_recipients_));
   }
   if (submission.content.empty()) return Invalid("content", "is empty");
-  if (submission.content.size() > limits_.max_message_bytes) {
-    return Invalid("content",
-                   absl::StrCat("has ", submission.content.size(), " bytes; max_message_bytes is ",
-                                limits_.max_message_bytes));
+  const std::uint64_t most_bytes = max_message_bytes_;
+  if (submission.content.size() > most_bytes) {
+    return Invalid("content", absl::StrCat("has ", submission.content.size(),
+                                           " bytes; max_message_bytes is ", most_bytes));
   }
   if (submission.binding.empty()) submission.binding = std::string(mail::kDefaultBinding);
   if (!context_.options.KnowsBinding(submission.binding)) {

@@ -210,6 +210,7 @@ void Pair::OnConnectionEnded(const ConnectionEnd& end) {
     absl::Time& until = avoided_[end.host];
     until = std::max(until, context_.clock.Steady() + end.avoid_host);
   }
+  if (end.limit_changed && surplus_ > 0) --surplus_;
   if (end.hold > absl::ZeroDuration()) {
     backoff_until_ = std::max(backoff_until_, context_.clock.Steady() + end.hold);
     backoff_until_wall_ = context_.clock.Now() + (backoff_until_ - context_.clock.Steady());
@@ -217,6 +218,13 @@ void Pair::OnConnectionEnded(const ConnectionEnd& end) {
                        PairTrouble{backoff_until_wall_, mail::RequeueReason::kPolicyHold, nullptr});
   }
   scheduler_.MaintainSoon(this);
+}
+
+bool Pair::TakeSurplus() {
+  const auto most = static_cast<std::size_t>(options()->max_outbound_connections);
+  if (connections_ - std::min(surplus_, connections_) <= most) return false;
+  ++surplus_;
+  return true;
 }
 
 void Pair::FillRecord(hooks::ConnectionAttempt& attempt) {

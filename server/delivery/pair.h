@@ -34,6 +34,7 @@ struct ConnectionEnd {
   bool replace_throttled = false;  // ended by a hook, a verdict or the peer: redial_rate applies
   mail::RequeueReason reason = mail::RequeueReason::kConnectFailed;
   std::shared_ptr<const mail::Reply> reply;  // what to show for a failure
+  bool limit_changed = false;                // a new configuration forbade it
   absl::Duration hold;                       // > 0: no new connection for so long
   absl::Duration avoid_host;                 // > 0: not to `host` for so long
   std::string host;                          // "192.0.2.1:25" of the last that was dialled
@@ -86,6 +87,9 @@ class Pair {
   void AddIdle(Session* session) { idle_.push_back(session); }
   void RemoveIdle(Session* session) { idle_.remove(session); }
   void OnConnectionEnded(const ConnectionEnd& end);
+  // There are more connections than max_outbound_connections allows now: true for as many callers
+  // as must end theirs, each of which does, with cause limit_changed.
+  bool TakeSurplus();
   // Sets the record's fields for a call of post_initiate_connection_smtp.
   void FillRecord(hooks::ConnectionAttempt& attempt);
   hooks::DomainRecord& domain_record() { return *record_; }
@@ -135,6 +139,7 @@ class Pair {
   std::size_t rows_in_session_ = 0;
   std::size_t connections_ = 0;  // dialing or open
   std::size_t dialing_ = 0;
+  std::size_t surplus_ = 0;  // of those: told by TakeSurplus to end
   std::list<Session*> idle_;
 
   std::uint64_t attempt_number_ = 0;

@@ -88,6 +88,12 @@ bool IsProhibited(const asio::ip::address& address, const std::vector<mail::Addr
   return std::any_of(blocks.begin(), blocks.end(), inside);
 }
 
+bool IsProhibitedEndpoint(absl::string_view endpoint,
+                          const std::vector<mail::AddressBlock>& blocks) {
+  const auto address = AsAddress(endpoint.substr(0, endpoint.rfind(':')));
+  return address.has_value() && IsProhibited(*address, blocks);
+}
+
 bool NeedsLookup(absl::string_view queue_domain, const mail::DeliveryOptions& options,
                  dns::Resolver& resolver) {
   if (const auto gateway = GatewayOf(queue_domain)) return !AsAddress(gateway->host).has_value();

@@ -25,6 +25,10 @@ std::optional<mail::HostPort> GatewayOf(absl::string_view queue_domain);
 // True if `address` is in one of the blocks.
 bool IsProhibited(const asio::ip::address& address, const std::vector<mail::AddressBlock>& blocks);
 
+// The same for an endpoint as ConnectionInfo has it ("192.0.2.1:25", "[2001:db8::1]:25").
+bool IsProhibitedEndpoint(absl::string_view endpoint,
+                          const std::vector<mail::AddressBlock>& blocks);
+
 // One place to dial.
 struct DialTarget {
   std::string host;

@@ -9,6 +9,7 @@
 #include <asio/post.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/log.h"
 #include "server/delivery/connection.h"
 #include "server/delivery/session.h"
 
@@ -168,6 +169,16 @@ void Scheduler::AddTotals(std::vector<BindingTotals>* totals) const {
 
 void Scheduler::ListConnections(std::vector<ConnectionEntry>* out) const {
   for (const auto& [id, session] : sessions_) out->push_back(session->entry());
+}
+
+void Scheduler::ConfigurationChanged(const std::optional<std::vector<std::string>>& dns_servers) {
+  if (dns_servers.has_value()) {
+    if (const absl::Status status = resolver_->SetServers(*dns_servers); !status.ok()) {
+      base::Log().error("config: dns_servers: {}; those before stay", status.message());
+    }
+  }
+  for (auto& [id, session] : sessions_) session->Wake();
+  for (auto& [key, pair] : pairs_) MaintainSoon(pair.get());
 }
 
 void Scheduler::BeginDrain(absl::Time deadline) {

@@ -9,6 +9,7 @@
 #include <asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -65,6 +66,8 @@ class Scheduler {
   // Adds this thread's queues to the totals of each binding's slot.
   void AddTotals(std::vector<BindingTotals>* totals) const;
   void ListConnections(std::vector<ConnectionEntry>* out) const;
+  // Another configuration is in force: everyone looks at it now. `dns_servers`: if they changed.
+  void ConfigurationChanged(const std::optional<std::vector<std::string>>& dns_servers);
   // Ends sessions at their boundary; at `deadline` (steady) cuts those that are left. A later call
   // sets another deadline.
   void BeginDrain(absl::Time deadline);

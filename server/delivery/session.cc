@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
+#include "server/delivery/routing.h"
 #include "server/delivery/scheduler.h"
 
 namespace postern::delivery {
@@ -30,6 +31,7 @@ Session::Session(Pair& pair, std::unique_ptr<net::Stream> stream, mail::Connecti
       watchdog_(pair.scheduler().io().get_executor(), [this] { stream_->Close(); }),
       phases_(context_.metrics),
       idle_timer_(pair.scheduler().io()),
+      checked_generation_(options_->generation),
       opened_(context_.clock.Now()),
       opened_steady_(context_.clock.Steady()) {
   pair_.scheduler().AddSession(info_.id, this);
@@ -57,6 +59,7 @@ asio::awaitable<ConnectionEnd> Session::Run() {
   end.useful = attempts_ > 0;
   end.hold = hold_;
   end.avoid_host = avoid_host_;
+  end.limit_changed = *cause_ == CloseCause::kLimitChanged;
   end.replace_throttled = *cause_ == CloseCause::kHook || *cause_ == CloseCause::kRemotePolicy ||
                           *cause_ == CloseCause::kReply421 || *cause_ == CloseCause::kIoError;
   end.reason = *cause_ == CloseCause::kReply421 ? mail::RequeueReason::kReply421
@@ -112,6 +115,8 @@ bool Session::EndRequested() {
     avoid_host_ = requested_->avoid_host;
   } else if (ShouldYield()) {
     SetCause(CloseCause::kYielded, "others wait for a place at the host");
+  } else if (std::string why = ForbiddenNow(); !why.empty()) {
+    SetCause(CloseCause::kLimitChanged, std::move(why));
   }
   return cause_.has_value();
 }
@@ -121,6 +126,22 @@ bool Session::ShouldYield() const {
   constexpr absl::Duration kFairTime = absl::Seconds(5);
   return permit_->contended() &&
          (attempts_ >= kFairTransactions || context_.clock.Steady() - opened_steady_ >= kFairTime);
+}
+
+std::string Session::ForbiddenNow() {
+  const mail::DeliveryOptions& now = *pair_.options();
+  if (now.generation == options_->generation) return "";
+  const int limit = now.max_deliveries_per_connection;
+  if (limit > 0 && deliveries_ >= static_cast<std::uint64_t>(limit)) {
+    return absl::StrCat("max_deliveries_per_connection is ", limit, " now");
+  }
+  if (now.generation == checked_generation_) return "";
+  checked_generation_ = now.generation;
+  if (IsProhibitedEndpoint(info_.remote_address, now.prohibited_hosts)) {
+    return absl::StrCat(info_.remote_address, " is in prohibited_hosts now");
+  }
+  if (!pair_.TakeSurplus()) return "";
+  return absl::StrCat("max_outbound_connections is ", now.max_outbound_connections, " now");
 }
 
 asio::awaitable<bool> Session::Idle() {

@@ -61,6 +61,8 @@ class Session {
 
   bool EndRequested();
   bool ShouldYield() const;
+  // Why a configuration newer than the connection forbids it; empty: it does not.
+  std::string ForbiddenNow();
   bool CheckLimits();
   void NoteLost();
   void Apply(queue::RowPtr row, const Batch& batch, const Judgement& judgement);
@@ -87,6 +89,7 @@ class Session {
   bool timed_out_ = false;
   std::string lost_;  // how the connection broke
   std::optional<hooks::ShutdownVerdict> requested_;
+  std::uint64_t checked_generation_;  // of the configuration: ForbiddenNow looked at it
   std::optional<mail::CloseCause> cause_;
   std::string provider_;
   std::string detail_;

@@ -13,6 +13,7 @@
 #include "server/base/metrics.h"
 #include "server/base/mutex.h"
 #include "server/bridge/bridge.h"
+#include "server/config/live_config.h"
 #include "server/delivery/control.h"
 #include "server/mail/binding.h"
 #include "server/rpc/signal.h"
@@ -41,6 +42,8 @@ struct Dependencies {
   const base::Clock& clock;
   // Every hook with its providers, in the order in which they run. Thread: any.
   std::function<std::vector<ChainProvider>()> chains;
+  // For GetConfig and ApplyConfig; null: they are not served.
+  config::LiveConfig* config = nullptr;
 };
 
 struct Limits {

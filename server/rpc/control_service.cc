@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/config/settings.h"
 #include "server/rpc/convert_control.h"
 
 namespace postern::rpc {
@@ -31,11 +32,21 @@ ControlService::ControlService(Queue& queue, Stopper& stopper, ServiceContext& c
       list_queues_(*this, queue, service_, &AsyncService::RequestListQueues,
                    &ControlService::ListQueues, context, "Control.ListQueues"),
       list_connections_(*this, queue, service_, &AsyncService::RequestListConnections,
-                        &ControlService::ListConnections, context, "Control.ListConnections") {}
+                        &ControlService::ListConnections, context, "Control.ListConnections"),
+      config_calls_(queue, context),
+      get_config_(config_calls_, queue, service_, &AsyncService::RequestGetConfig,
+                  &ConfigCalls::Get, context, "Control.GetConfig"),
+      apply_config_(config_calls_, queue, service_, &AsyncService::RequestApplyConfig,
+                    &ConfigCalls::Apply, context, "Control.ApplyConfig"),
+      set_switch_(config_calls_, queue, service_, &AsyncService::RequestSetPolicySwitch,
+                  &ConfigCalls::SetSwitch, context, "Control.SetPolicySwitch") {}
 
 void ControlService::Serve() {
   list_queues_.Serve();
   list_connections_.Serve();
+  get_config_.Serve();
+  apply_config_.Serve();
+  set_switch_.Serve();
   ServeDrain();
 }
 
@@ -80,6 +91,11 @@ Task<absl::Status> ControlService::ListConnections(
   co_return response.status();
 }
 
+absl::Duration ControlService::StandardBudget() const {
+  if (context_.deps.config == nullptr) return context_.limits.drain_budget;
+  return config::SettingsOf(*context_.deps.config->in_force().config).drain_budget;
+}
+
 Detached ControlService::ServeDrain() {
   auto call = std::make_unique<DrainCall>(queue_);
   if (!co_await call->Accept(service_, &AsyncService::RequestDrain)) co_return;
@@ -95,8 +111,7 @@ Detached ControlService::ServeDrain() {
 
 Task<absl::Status> ControlService::Drain(DrainCall& call) {
   using Progress = delivery::DrainProgress;
-  const absl::StatusOr<absl::Duration> budget =
-      DrainBudget(call.request, context_.limits.drain_budget);
+  const absl::StatusOr<absl::Duration> budget = DrainBudget(call.request, StandardBudget());
   if (!budget.ok()) co_return budget.status();
   context_.note_draining(*budget);
   std::function<absl::StatusOr<Progress>()> begin = [this, wanted = *budget] {

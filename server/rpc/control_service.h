@@ -2,6 +2,7 @@
 #pragma once
 
 #include "postern/v1/control.grpc.pb.h"
+#include "server/rpc/config_calls.h"
 #include "server/rpc/context.h"
 #include "server/rpc/method.h"
 
@@ -21,8 +22,8 @@ class ControlService {
       C::WithAsyncMethod_ListConnections<C::WithAsyncMethod_Drain<C::WithGenericMethod_Suspend<
           C::WithGenericMethod_Resume<C::WithGenericMethod_Flush<C::WithGenericMethod_Fail<
               C::WithGenericMethod_Reroute<C::WithGenericMethod_ShutdownConnection<
-                  C::WithGenericMethod_GetConfig<C::WithGenericMethod_ApplyConfig<
-                      C::WithGenericMethod_SetPolicySwitch<C::Service>>>>>>>>>>>>;
+                  C::WithAsyncMethod_GetConfig<C::WithAsyncMethod_ApplyConfig<
+                      C::WithAsyncMethod_SetPolicySwitch<C::Service>>>>>>>>>>>>;
   template <class Request, class Response>
   using Method = UnaryMethod<ControlService, AsyncService, Request, Response>;
   using DrainCall = WriterCall<v1::DrainRequest, v1::DrainProgress>;
@@ -32,6 +33,8 @@ class ControlService {
       UnaryCall<v1::ListConnectionsRequest, v1::ListConnectionsResponse>& call);
   Detached ServeDrain();
   Task<absl::Status> Drain(DrainCall& call);
+  // Of the configuration in force.
+  absl::Duration StandardBudget() const;
 
   Queue& queue_;
   Stopper& stopper_;
@@ -42,6 +45,12 @@ class ControlService {
   MethodStats drain_stats_;
   Method<v1::ListQueuesRequest, v1::ListQueuesResponse> list_queues_;
   Method<v1::ListConnectionsRequest, v1::ListConnectionsResponse> list_connections_;
+  ConfigCalls config_calls_;
+  UnaryMethod<ConfigCalls, AsyncService, v1::GetConfigRequest, v1::GetConfigResponse> get_config_;
+  UnaryMethod<ConfigCalls, AsyncService, v1::ApplyConfigRequest, v1::ApplyConfigResponse>
+      apply_config_;
+  UnaryMethod<ConfigCalls, AsyncService, v1::SetPolicySwitchRequest, v1::SetPolicySwitchResponse>
+      set_switch_;
 };
 
 }  // namespace postern::rpc
