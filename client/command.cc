@@ -47,7 +47,11 @@ void AddEverything(CLI::App& app, Invocation& invocation) {
   AddWatch(app, invocation);
   AddDecide(app, invocation);
   AddLists(app, invocation);
+  AddSteer(app, invocation);
+  AddSettle(app, invocation);
   AddOperate(app, invocation);
+  AddConfig(app, invocation);
+  AddSwitch(app, invocation);
   AddTop(app, invocation);
   AddCompletion(app, invocation);
 }

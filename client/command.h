@@ -43,8 +43,12 @@ void AddWatch(CLI::App& app, Invocation& invocation);
 void AddDecide(CLI::App& app, Invocation& invocation);
 void AddLists(CLI::App& app, Invocation& invocation);    // queues, connections, hooks
 void AddOperate(CLI::App& app, Invocation& invocation);  // drain, health
+void AddConfig(CLI::App& app, Invocation& invocation);   // config get, check, apply, revert
+void AddSwitch(CLI::App& app, Invocation& invocation);   // switch on, off, force-keep, show
 void AddTop(CLI::App& app, Invocation& invocation);
 void AddCompletion(CLI::App& app, Invocation& invocation);
+void AddSteer(CLI::App& app, Invocation& invocation);   // suspend, resume, flush, fail, ...
+void AddSettle(CLI::App& app, Invocation& invocation);  // cancel, resolve
 
 inline std::shared_ptr<grpc::Channel> Connect(const Globals& globals) {
   return Connect(globals.connection);

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/command.h"
 #include "client/format.h"
+#include "client/steer.h"
 #include "client/watch.h"
 #include "postern/v1/control.grpc.pb.h"
 #include "postern/v1/hooks.grpc.pb.h"
@@ -27,6 +28,7 @@ int RunQueues(const Globals& globals, const FilterOptions& options) {
   request.set_page_size(kPageSize);
   Table table = {{"QUEUE", "ACTIVE", "DELAYED", "OPEN", "DIALING", "OLDEST", "BACKOFF", "REASON",
                   "LAST FAILURE"}};
+  std::vector<std::string> suspensions;
   do {
     grpc::ClientContext context;
     SetDeadline(context, globals);
@@ -37,13 +39,21 @@ int RunQueues(const Globals& globals, const FilterOptions& options) {
       if (globals.json) std::cout << ToJson(queue) << "\n";
       table.push_back({Pair(queue.domain(), queue.binding()), absl::StrCat(queue.active()),
                        absl::StrCat(queue.delayed()), absl::StrCat(queue.open_connections()),
-                       absl::StrCat(queue.dialing()), FormatDuration(queue.oldest_age()),
+                       absl::StrCat(queue.dialing()),
+                       queue.has_oldest_age() ? FormatDuration(queue.oldest_age()) : "-",
                        FormatTime(queue.backoff_until()), ShortName(queue.reason()),
                        FormatReply(queue.last_failure())});
     }
+    for (const auto& suspension : answer.suspensions()) {
+      suspensions.push_back(DescribeSuspension(suspension));
+    }
     request.set_page_token(answer.next_page_token());
   } while (!request.page_token().empty());
-  if (!globals.json) std::cout << FormatTable(table);
+  if (!globals.json) {
+    std::cout << FormatTable(table);
+    if (!suspensions.empty()) std::cout << "\nIn force:\n";
+    for (const std::string& line : suspensions) std::cout << "  " << line << "\n";
+  }
   std::cout << std::flush;
   return kOk;
 }

@@ -13,22 +13,6 @@ namespace {
 
 constexpr int kPageSize = 500;
 
-void PrintMessage(const v1::Message& message) {
-  std::cout << message.message_id() << "  from <" << Printable(message.sender()) << ">, "
-            << message.size_bytes() << " bytes, submitted " << FormatTime(message.submitted())
-            << "\n";
-  for (const auto& row : message.rows()) {
-    std::cout << "  " << Printable(row.domain()) << "/" << Printable(row.binding().name()) << ": "
-              << DescribeRow(row) << "\n";
-    for (const auto& recipient : row.recipients()) {
-      std::cout << "    " << Printable(recipient.address()) << "  "
-                << ShortName(recipient.disposition()) << "  " << FormatReply(recipient.last_reply())
-                << "\n";
-    }
-  }
-  std::cout << std::flush;
-}
-
 int RunMessage(const Globals& globals, const std::string& id) {
   UnblockStopSignals();
   const auto stub = v1::Delivery::NewStub(Connect(globals));
@@ -79,6 +63,22 @@ int RunMessages(const Globals& globals, const MessagesOptions& options) {
 }
 
 }  // namespace
+
+void PrintMessage(const v1::Message& message) {
+  std::cout << message.message_id() << "  from <" << Printable(message.sender()) << ">, "
+            << message.size_bytes() << " bytes, submitted " << FormatTime(message.submitted())
+            << "\n";
+  for (const auto& row : message.rows()) {
+    std::cout << "  " << Printable(row.domain()) << "/" << Printable(row.binding().name()) << ": "
+              << DescribeRow(row) << "\n";
+    for (const auto& recipient : row.recipients()) {
+      std::cout << "    " << Printable(recipient.address()) << "  "
+                << ShortName(recipient.disposition()) << "  " << FormatReply(recipient.last_reply())
+                << "\n";
+    }
+  }
+  std::cout << std::flush;
+}
 
 std::string RowState(const v1::MessageRow& row) {
   if (row.recipients().empty()) return "-";

@@ -17,6 +17,9 @@ struct MessagesOptions {
 
 v1::ListMessagesRequest BuildListMessages(const MessagesOptions& options);
 
+// To standard output: a line for the message, one for each row and recipient.
+void PrintMessage(const v1::Message& message);
+
 // The disposition that all recipients share, or "mixed".
 std::string RowState(const v1::MessageRow& row);
 

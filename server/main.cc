@@ -19,7 +19,9 @@
 #include "server/base/notify.h"
 #include "server/bridge/bridge.h"
 #include "server/config/config.h"
+#include "server/config/defaults.h"
 #include "server/config/environment.h"
+#include "server/config/live_config.h"
 #include "server/config/options_resolver.h"
 #include "server/config/settings.h"
 #include "server/delivery/dispatcher.h"
@@ -28,6 +30,8 @@
 #include "server/hooks/registry.h"
 #include "server/http/server.h"
 #include "server/rpc/convert_hooks.h"
+#include "server/rpc/convert_scope.h"
+#include "server/rpc/convert_switch.h"
 #include "server/wiring.h"
 #include "server/wiring_access.h"
 
@@ -36,12 +40,13 @@ namespace {
 
 constexpr char kVersion[] = "0.1.0";
 
-// SIGTERM and SIGINT reach nobody but WaitForSignal(). Before the first thread is made.
+// SIGTERM, SIGINT and SIGHUP reach nobody but the main thread. Before the first thread is made.
 sigset_t BlockSignals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return set;
@@ -66,7 +71,35 @@ void AwaitDrain(delivery::Dispatcher& dispatcher, absl::Duration budget, const s
   const absl::Time deadline = clock.Steady() + budget + absl::Seconds(1);
   const timespec tick = absl::ToTimespec(absl::Milliseconds(20));
   while (!dispatcher.drain_progress().done && clock.Steady() < deadline) {
-    if (sigtimedwait(&signals, nullptr, &tick) > 0) break;
+    const int signal = sigtimedwait(&signals, nullptr, &tick);
+    if (signal > 0 && signal != SIGHUP) break;
+  }
+}
+
+// policy.switch_file: OFF for all remote policy while it exists.
+void LookAtSwitchFile(config::LiveConfig& live, bridge::PolicySwitch& policy_switch) {
+  const std::string path = live.in_force().config->policy().switch_file();
+  const bool exists = !path.empty() && access(path.c_str(), F_OK) == 0;
+  policy_switch.SetFile(exists ? path : "");
+}
+
+// Until SIGTERM or SIGINT, which it returns. SIGHUP reads the configuration file again; what ends
+// by itself is looked after once a second.
+int AwaitStop(config::LiveConfig& live, bridge::Bridge& bridge, const sigset_t& signals,
+              const base::Clock& clock) {
+  const timespec tick = absl::ToTimespec(absl::Seconds(1));
+  for (;;) {
+    const int signal = sigtimedwait(&signals, nullptr, &tick);
+    if (signal == SIGHUP) {
+      live.Reload();
+    } else if (signal > 0) {
+      return signal;
+    }
+    if (live.expires() <= clock.Now()) live.Expire();
+    LookAtSwitchFile(live, bridge.policy_switch());
+    if (const absl::Status status = rpc::SaveScopes(live.state_directory(), bridge); !status.ok()) {
+      base::Log().error("verdicts for scopes: {}", std::string(status.message()));
+    }
   }
 }
 
@@ -80,36 +113,54 @@ void AddProcessMetrics(base::Registry& registry, const config::OptionsResolver& 
                             [&options] { return static_cast<double>(options.generation()); });
 }
 
-int Run(const config::LoadedConfig& loaded, const rpc::ServerOptions& rpc_options,
-        const sigset_t& signals) {
-  const v1::Config& config = loaded.config;
+int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const sigset_t& signals,
+        const base::Clock& clock) {
+  const config::LiveConfig::InForce at_start = live.in_force();
+  const v1::Config& config = *at_start.config;
+  const std::string& file = at_start.file;
   const config::Settings settings = config::SettingsOf(config);
-  base::SystemClock clock;
   base::Registry registry;
   mail::BindingTable bindings;
   for (const v1::BindingConfig& binding : config.bindings()) bindings.SlotOf(binding.name());
-  config::OptionsResolver options(config);
+  config::OptionsResolver options(config, at_start.generation);
   AddProcessMetrics(registry, options);
+
+  if (absl::Status status = CheckSessionFiles(config, file); !status.ok()) {
+    return Fail(status);
+  }
 
   auto spool = spool::RocksSpool::Open(MakeSpoolOptions(settings, &registry));
   if (!spool.ok()) {
     return Fail(absl::UnavailableError(
-        absl::StrCat(loaded.source, ": server.spool_directory: ", spool.status().message())));
+        absl::StrCat(file, ": server.spool_directory: ", spool.status().message())));
   }
+  if (absl::Status status = live.Keep(); !status.ok()) return Fail(status);
 
   // Native modules and the bridge register; then the chains are frozen.
   bridge::Bridge bridge(MakePolicyOptions(config.policy()), clock, registry, rpc::EncodeEvent);
-  absl::Status hooked = hooks::LoadModules(MakeModuleSpecs(config, loaded.source));
+  absl::Status hooked = hooks::LoadModules(MakeModuleSpecs(config, file));
   if (hooked.ok()) hooked = bridge.RegisterProviders();
   hooks::FreezeHooks();
   if (hooked.ok()) hooked = hooks::RunExtInit();
   if (!hooked.ok()) return Fail(hooked);
   hooks::HookPoint hook_point(clock, &bridge, &bridge);
+  absl::Status restored = rpc::KeepSwitchesIn(live.state_directory(), bridge.policy_switch());
+  if (restored.ok()) restored = rpc::RestoreScopes(live.state_directory(), bridge);
+  if (!restored.ok()) return Fail(restored);
+  LookAtSwitchFile(live, bridge.policy_switch());
 
   queue::History history;
   delivery::DeliveryMetrics metrics(registry);
+  const auto disposition_log = OpenDispositionLog(settings, clock, registry);
+  if (!disposition_log.ok()) {
+    return Fail(absl::InvalidArgumentError(
+        absl::StrCat(file, ": ", disposition_log.status().message())));
+  }
   delivery::Context context{clock,   **spool, options, bindings, hook_point,
                             history, metrics, {},      {}};
+  context.disposition_log = disposition_log->get();
+  delivery::Admission admission(MakeWatermarks(settings), MakeAdmissionRead(settings, **spool),
+                                metrics.queued_rows, clock, registry);
   dns::ResolverOptions dns;
   dns.channel.servers.assign(config.dns_servers().begin(), config.dns_servers().end());
   absl::Status dns_status;
@@ -119,10 +170,10 @@ int Run(const config::LoadedConfig& loaded, const rpc::ServerOptions& rpc_option
     dns_status = resolver.status();
     return nullptr;
   };
-  delivery::Dispatcher dispatcher(context, MakeDeliveryOptions(settings), make_resolver);
+  delivery::Dispatcher dispatcher(context, admission, MakeDeliveryOptions(settings), make_resolver);
   if (!dns_status.ok()) {
-    return Fail(absl::InvalidArgumentError(
-        absl::StrCat(loaded.source, ": dns_servers: ", dns_status.message())));
+    return Fail(
+        absl::InvalidArgumentError(absl::StrCat(file, ": dns_servers: ", dns_status.message())));
   }
   const delivery::QueueMetrics queue_metrics(registry, bindings, clock,
                                              [&dispatcher] { return dispatcher.QueueTotals(); });
@@ -135,16 +186,40 @@ int Run(const config::LoadedConfig& loaded, const rpc::ServerOptions& rpc_option
   http_options.live = [&dispatcher] { return dispatcher.MakesProgress(); };
   http_options.ready = [&]() -> absl::Status {
     if (context.draining.load()) return absl::UnavailableError("draining");
-    if (!(*spool)->healthy()) return absl::UnavailableError("the spool cannot write");
-    return absl::OkStatus();
+    return admission.Check();
   };
   auto http = http::Server::Start(std::move(http_options));
   if (!http.ok()) return Fail(http.status());
   dispatcher.Start();
   auto rpc = rpc::RpcServer::Start(
-      rpc_options, rpc::Dependencies{dispatcher.intake(), dispatcher, dispatcher.messages(), bridge,
-                                     bindings, registry, clock, ListChains});
+      rpc_options, rpc::Dependencies{dispatcher.intake(), dispatcher, dispatcher.messages(),
+                                     dispatcher.operations(), bridge, bindings, registry, clock,
+                                     ListChains, &live});
   if (!rpc.ok()) return Fail(rpc.status());
+  const auto check = [&file](const v1::Config& next) {
+    return MakeAccessOptions(next, file).status();
+  };
+  const auto put_in_force = [&, dns_servers = dns.channel.servers](
+                                const v1::Config& next, std::uint64_t generation) mutable {
+    const config::Settings now = config::SettingsOf(next);
+    POSTERN_CHECK(base::SetLogLevel(now.log_level).ok());
+    for (const v1::BindingConfig& binding : next.bindings()) bindings.SlotOf(binding.name());
+    options.Replace(next, generation);
+    bridge.SetPolicy(MakePolicyOptions(next.policy()));
+    std::vector<std::string> servers(next.dns_servers().begin(), next.dns_servers().end());
+    const bool other_servers = servers != dns_servers;
+    dns_servers = servers;
+    dispatcher.ConfigurationChanged(
+        other_servers ? std::make_optional(std::move(servers)) : std::nullopt,
+        now.max_message_bytes);
+    absl::StatusOr<rpc::AccessOptions> access = MakeAccessOptions(next, file);
+    if (access.ok()) {
+      (*rpc)->ReplaceAccess(*std::move(access));
+    } else {  // a file went since it was checked
+      base::Log().error("{}; the identities before stay", std::string(access.status().message()));
+    }
+  };
+  live.SetSink(check, put_in_force);
 
   std::vector<std::string> addresses;
   for (std::size_t i = 0; i < rpc_options.listeners.size(); ++i) {
@@ -155,16 +230,16 @@ int Run(const config::LoadedConfig& loaded, const rpc::ServerOptions& rpc_option
   std::fflush(stdout);
   base::NotifyManager("READY=1");
 
-  int signal_number = 0;
-  sigwait(&signals, &signal_number);
+  const int signal_number = AwaitStop(live, bridge, signals, clock);
   base::NotifyManager("STOPPING=1");
-  const absl::Duration budget = settings.drain_budget;
+  const absl::Duration budget = config::SettingsOf(*live.in_force().config).drain_budget;
   base::Log().info("signal {}: ending within {}", signal_number, absl::FormatDuration(budget));
   (*rpc)->NoteDraining(budget);
   dispatcher.BeginDrain(budget);
   AwaitDrain(dispatcher, budget, signals, clock);
   (*rpc)->Shutdown(absl::Seconds(1));
   (*http)->Stop();
+  live.SetSink(nullptr, nullptr);
   dispatcher.Stop();
   spool->reset();  // writes what waits; its callbacks post to loops that do not run any more
   hooks::ShutdownModules();
@@ -181,32 +256,51 @@ int Main(int argc, char** argv) {
       ->capture_default_str()
       ->envname("POSTERN_CONFIG");
   app.add_flag("--check-config", check, "Read the configuration, say what is wrong with it, exit");
+  bool print_defaults = false;
+  app.add_flag("--print-defaults", print_defaults,
+               "Print the whole configuration with its defaults and comments, exit");
   app.set_version_flag("--version", kVersion);
   app.footer(
       "Prints one line `ready grpc=ADDRESS http=ADDRESS pid=N` when it takes mail.\n"
       "SIGTERM drains: no new mail, sessions end at their transaction boundary, within\n"
-      "options.drain_budget; a second SIGTERM ends at once. Exit codes: 0 ended as asked,\n"
+      "options.drain_budget; a second SIGTERM ends at once. SIGHUP reads the configuration file\n"
+      "again; a bad one changes nothing and the log says why. Exit codes: 0 ended as asked,\n"
       "1 could not start (the reason is on standard error), 2 usage.\n\n" +
       config::EnvironmentHelp() +
-      "\nExample:\n  posternd --config deploy/postern.yaml --check-config");
+      "\nExamples:\n  posternd --config deploy/postern.yaml --check-config\n"
+      "  posternd --print-defaults > postern.yaml");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  if (print_defaults) {
+    std::fputs(config::PrintDefaults().c_str(), stdout);
+    return 0;
+  }
   const sigset_t signals = BlockSignals();
-  absl::StatusOr<config::LoadedConfig> loaded = config::Load(file);
-  if (!loaded.ok()) return Fail(loaded.status());
-  const absl::StatusOr<rpc::ServerOptions> rpc_options = MakeRpcOptions(loaded->config, file);
-  if (!rpc_options.ok()) return Fail(rpc_options.status());
   if (check) {
+    const auto loaded = config::Load(file);
+    if (!loaded.ok()) return Fail(loaded.status());
+    const auto rpc_options = MakeRpcOptions(loaded->config, file);
+    if (!rpc_options.ok()) return Fail(rpc_options.status());
     std::printf("%s: ok\n", file.c_str());
     return 0;
   }
+  base::SystemClock clock;
+  const auto load = [&file] {
+    auto loaded = config::Load(file);
+    if (!loaded.ok()) return loaded;
+    for (const std::string& note : loaded->notes) base::Log().info("{}", note);
+    return loaded;
+  };
+  const auto live = config::LiveConfig::Open(load, clock);
+  if (!live.ok()) return Fail(live.status());
   RaiseDescriptorLimit();
-  POSTERN_CHECK(base::SetLogLevel(config::SettingsOf(loaded->config).log_level).ok());
-  for (const std::string& note : loaded->notes) base::Log().info("{}", note);
-  return Run(*loaded, *rpc_options, signals);
+  POSTERN_CHECK(base::SetLogLevel(config::SettingsOf(*(*live)->in_force().config).log_level).ok());
+  const auto rpc_options = MakeRpcOptions(*(*live)->in_force().config, file);
+  if (!rpc_options.ok()) return Fail(rpc_options.status());
+  return Run(**live, *rpc_options, signals, clock);
 }
 
 }  // namespace

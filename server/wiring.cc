@@ -1,10 +1,16 @@
 #include "server/wiring.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/disk.h"
+#include "server/base/memory.h"
+#include "server/config/session_options.h"
 #include "server/config/values.h"
 #include "server/hooks/registry.h"
+#include "server/net/tls_context.h"
 
 namespace postern {
 namespace {
@@ -48,6 +54,7 @@ bridge::PolicyOptions MakePolicyOptions(const v1::Policy& policy) {
     if (rule.has_max_timeout()) provider.max_timeout = config::FromProto(rule.max_timeout());
     options.providers.push_back(std::move(provider));
   }
+  if (policy.has_max_wait_share()) options.max_wait_share = policy.max_wait_share();
   if (policy.has_max_streams()) options.max_streams = policy.max_streams();
   if (policy.has_event_ring_events()) options.ring_events = policy.event_ring_events();
   if (policy.has_event_ring_age()) options.ring_age = config::FromProto(policy.event_ring_age());
@@ -78,11 +85,92 @@ spool::RocksSpool::Options MakeSpoolOptions(const config::Settings& settings,
   return options;
 }
 
+delivery::Watermarks MakeWatermarks(const config::Settings& settings) {
+  delivery::Watermarks marks;
+  marks.min_free_bytes = static_cast<std::uint64_t>(settings.spool_reserve_bytes);
+  marks.max_resident_bytes = settings.max_memory_bytes;
+  marks.max_queued_rows = settings.max_queued_messages;
+  return marks;
+}
+
+delivery::Admission::Read MakeAdmissionRead(const config::Settings& settings,
+                                            const spool::Spool& spool) {
+  return [directory = settings.spool_directory, group = base::ControlGroupMemory::Find(), &spool] {
+    delivery::AdmissionReading reading;
+    reading.spool_writes = spool.healthy();
+    // What cannot be known does not keep mail out: a write that fails tells.
+    reading.free_bytes =
+        base::FreeBytes(directory).value_or(std::numeric_limits<std::uint64_t>::max());
+    reading.resident_bytes = base::ResidentBytes();
+    const auto use = group.has_value() ? group->Read() : std::nullopt;
+    reading.group_used_bytes = use.has_value() ? use->used : 0;
+    reading.group_limit_bytes = use.has_value() ? use->limit : 0;
+    return reading;
+  };
+}
+
+absl::StatusOr<std::unique_ptr<delivery::DispositionLog>> OpenDispositionLog(
+    const config::Settings& settings, const base::Clock& clock, base::Registry& registry) {
+  if (settings.disposition_log.empty()) return nullptr;
+  base::LineLog::Options options;
+  options.path = settings.disposition_log;
+  options.max_bytes = settings.disposition_log_bytes;
+  options.max_age = settings.disposition_log_age;
+  options.keep_files = settings.disposition_log_files;
+  const base::LineLog::Metrics metrics{
+      registry.AddCounter("postern_disposition_log_lines_total", "Lines written."),
+      registry.AddCounter("postern_disposition_log_dropped_total",
+                          "Lines that the disk did not take, or not in time."),
+      registry.AddCounter("postern_disposition_log_errors_total",
+                          "Writes, renames and opens of the disposition log that failed.")};
+  absl::StatusOr<std::unique_ptr<base::LineLog>> lines =
+      base::LineLog::Open(std::move(options), clock, metrics);
+  if (!lines.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("server.disposition_log: ", lines.status().message()));
+  }
+  return std::make_unique<delivery::DispositionLog>(*std::move(lines), clock);
+}
+
 delivery::Dispatcher::Options MakeDeliveryOptions(const config::Settings& settings) {
   delivery::Dispatcher::Options options;
   options.threads = settings.scheduler_threads;
   options.limits.max_message_bytes = settings.max_message_bytes;
   return options;
+}
+
+absl::Status CheckSessionFiles(const v1::Config& config, const std::string& file) {
+  absl::Status first;
+  const auto check = [&](const v1::Options& options, const std::string& path) {
+    net::TlsSettings tls;
+    tls.certificate_file = options.tls_certificate_file();
+    tls.key_file = options.tls_key_file();
+    const auto report = [&](const char* key, const absl::Status& status) {
+      if (status.ok() || !first.ok()) return;
+      first = absl::InvalidArgumentError(
+          absl::StrCat(file, ": ", path, ".", key, ": ", status.message()));
+    };
+    if (!tls.certificate_file.empty()) {
+      report("tls_certificate_file", net::TlsContext::Create(tls).status());
+    }
+    if (!options.gateway().password_file().empty()) {
+      report("gateway.password_file",
+             config::ReadPassword(options.gateway().password_file()).status());
+    }
+  };
+  const auto check_domains = [&](const auto& domains, const std::string& path) {
+    for (int i = 0; i < domains.size(); ++i) {
+      check(domains[i].options(), absl::StrCat(path, "domains[", i, "].options"));
+    }
+  };
+  check(config.options(), "options");
+  check_domains(config.domains(), "");
+  for (int i = 0; i < config.bindings_size(); ++i) {
+    const std::string path = absl::StrCat("bindings[", i, "].");
+    check(config.bindings(i).options(), absl::StrCat(path, "options"));
+    check_domains(config.bindings(i).domains(), path);
+  }
+  return first;
 }
 
 std::string BoundAddress(const std::string& address, int port) {

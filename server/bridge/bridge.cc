@@ -15,14 +15,6 @@
 namespace postern::bridge {
 namespace {
 
-constexpr absl::Duration kShortestTimeout = absl::Milliseconds(1);
-constexpr absl::Duration kLongestTimeout = absl::Seconds(5);
-
-PolicyOptions Clamped(PolicyOptions options) {
-  options.timeout = std::clamp(options.timeout, kShortestTimeout, kLongestTimeout);
-  return options;
-}
-
 extern "C" {
 void PostInitiateProvider(void* closure, domain_record* dr, int, struct timeval*, int conn_fd) {
   static_cast<Bridge*>(closure)->PostInitiate(hooks::DomainRecord::From(dr), conn_fd);
@@ -32,29 +24,32 @@ int ShouldShutdownProvider(void*, delivery_construct* dc) {
 }
 }  // extern "C"
 
-bool ValidProviderName(absl::string_view name) {
-  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-  });
-}
-
 }  // namespace
 
 struct Bridge::Parts {
   Parts(PolicyOptions policy, const base::Clock& the_clock, base::Registry& registry,
         Encoder the_encoder)
-      : options(Clamped(std::move(policy))),
+      : options(std::move(policy)),
         encoder(std::move(the_encoder)),
         clock(the_clock),
         defaults(options),
+        switches(clock),
+        scopes(clock),
         providers(options, registry),
         fanout(options, providers, clock, registry, encoder),
-        desk(options, defaults, fanout, connections, clock, registry) {}
+        desk(defaults, switches, scopes, fanout, connections, clock, registry) {
+    registry.AddGaugeFunction(
+        "postern_policy_switches",
+        "Kill switches that are not on: of providers, of all remote policy, the switch file.", {},
+        [this] { return static_cast<double>(switches.List().size()); });
+  }
 
   const PolicyOptions options;
   const Encoder encoder;
   const base::Clock& clock;
-  const DefaultTable defaults;
+  DefaultTable defaults;
+  PolicySwitch switches;
+  ScopeTable scopes;
   ProviderTable providers;
   Fanout fanout;
   ConnectionTable connections;
@@ -78,6 +73,12 @@ absl::Status Bridge::RegisterProviders() {
       register_core_smtp_should_session_shutdown_hook_last(ShouldShutdownProvider, this);
     }
   });
+}
+
+void Bridge::SetPolicy(const PolicyOptions& options) {
+  parts_->defaults.Replace(options);
+  parts_->providers.SetExpected(options.providers);
+  parts_->fanout.Rerouted();
 }
 
 void Bridge::SetSessionControl(hooks::SessionControl* control) {
@@ -125,27 +126,21 @@ absl::StatusOr<std::unique_ptr<DecideSession>> Bridge::Attach(
   spec.kinds = request.kinds.empty() ? KindSet::Default() : request.kinds;
   spec.matcher = *std::move(matcher);
   spec.ask = request.ask;
+  spec.shadow = request.shadow;
   spec.priority = std::clamp(request.priority, -100, 100);
   spec.default_verdict = request.default_verdict;
-  const ProviderRule* rule = parts.defaults.FindProvider(request.provider);
-  absl::Duration longest = parts.options.timeout;
-  if (rule != nullptr) longest = std::min(longest, rule->max_timeout);
-  longest = std::max(longest, kShortestTimeout);
-  spec.timeout = request.timeout == absl::ZeroDuration()
-                     ? longest
-                     : std::clamp(request.timeout, kShortestTimeout, longest);
+  spec.timeout = request.timeout;
 
   Attached attached;
   attached.provider_id = spec.provider_id;
   attached.epoch = parts.fanout.epoch();
   attached.ask = spec.ask;
+  attached.shadow = spec.shadow;
   attached.priority = spec.priority;
-  attached.timeout = spec.timeout;
+  attached.timeout = parts.defaults.TimeoutFor(request.provider, request.timeout);
   attached.kinds = spec.kinds;
   attached.filter = spec.matcher.filter();
-  attached.default_verdict = request.default_verdict.value_or(
-      parts.options.defaults.verdict.value_or(DefaultVerdict::kKeep));
-  if (rule != nullptr && rule->rule.verdict) attached.default_verdict = *rule->rule.verdict;
+  attached.default_verdict = parts.defaults.ForAnyDomain(request.provider, request.default_verdict);
 
   auto stream = std::make_shared<Stream>(std::move(spec), parts.options, parts.clock, parts.encoder,
                                          parts.fanout.gaps(), std::move(subscriber));
@@ -164,10 +159,43 @@ absl::StatusOr<std::unique_ptr<DecideSession>> Bridge::Attach(
       new AttachedSession(parts.fanout, parts.desk, std::move(stream), std::move(attached)));
 }
 
+absl::StatusOr<std::vector<VerdictResult>> Bridge::PostVerdicts(const std::string& provider,
+                                                                const std::string& by,
+                                                                const Filter& within,
+                                                                std::vector<Verdict> verdicts) {
+  if (!ValidProviderName(provider)) {
+    return absl::InvalidArgumentError("provider: must be 1 to 64 of [a-z0-9._-]");
+  }
+  const absl::StatusOr<Provider*> known = parts_->providers.Get(provider);
+  if (!known.ok()) return known.status();
+  const absl::StatusOr<Matcher> matcher = Matcher::Create(within);
+  if (!matcher.ok()) return matcher.status();
+  std::vector<VerdictResult> results;
+  for (Verdict& verdict : verdicts) {
+    results.push_back(parts_->desk.Post(*known, by, *matcher, std::move(verdict)));
+    (*known)->CountResult(results.back().status);
+  }
+  return results;
+}
+
+absl::Status Bridge::SaveScopes(
+    const std::function<absl::Status(const ScopeTable::Kept& rules)>& save) {
+  return parts_->scopes.Save(save);
+}
+
+void Bridge::RestoreScope(const std::string& provider, ScopeRule rule) {
+  const absl::StatusOr<Provider*> known = parts_->providers.Get(provider);
+  if (known.ok()) parts_->scopes.Restore(*known, std::move(rule));
+}
+
+PolicySwitch& Bridge::policy_switch() { return parts_->switches; }
+
 std::vector<ProviderStatus> Bridge::ListProviders() const {
   std::vector<ProviderStatus> list;
   for (const Provider* provider : parts_->providers.All()) {
     list.push_back(provider->Status(parts_->clock.Steady()));
+    list.back().scopes = parts_->scopes.CountOf(provider);
+    list.back().position = parts_->switches.For(provider->name());
     for (const StreamPtr& stream : parts_->fanout.StreamsOf(provider)) {
       list.back().streams.push_back(stream->spec().provider_id);
     }
@@ -277,9 +305,10 @@ void Bridge::OnVerdict(const hooks::DeliveryConstruct& construct,
   {
     ConnectionTable::Shard& shard = parts_->connections.ShardOf(info.id);
     base::MutexLock lock(shard.mu);
-    if (const Connection* connection = shard.Find(info.id)) {
+    if (Connection* connection = shard.Find(info.id)) {
       last = connection->last;
       shared = connection->info;
+      QuestionDesk::NoteEffective(*connection, verdict.shutdown);
     }
   }
   if (!shared) shared = std::make_shared<const mail::ConnectionInfo>(info);

@@ -27,7 +27,9 @@
 #include "server/bridge/event.h"
 #include "server/bridge/filter.h"
 #include "server/bridge/policy.h"
+#include "server/bridge/policy_switch.h"
 #include "server/bridge/question.h"
+#include "server/bridge/scope_table.h"
 #include "server/bridge/subscriber.h"
 #include "server/hooks/hook_point.h"
 #include "server/hooks/observer.h"
@@ -56,6 +58,7 @@ struct AttachRequest {
   Filter filter;
   int priority = 0;  // clamped to -100 .. 100
   AskMode ask = AskMode::kSync;
+  bool shadow = false;     // asked, compared, never used
   absl::Duration timeout;  // 0: policy.timeout; clamped to 1 ms .. policy.timeout
   std::optional<DefaultVerdict> default_verdict;
   bool snapshot = false;
@@ -67,6 +70,7 @@ struct Attached {
   std::uint64_t epoch = 0;
   std::uint64_t head_sequence = 0;
   AskMode ask = AskMode::kSync;
+  bool shadow = false;
   int priority = 0;
   absl::Duration timeout;
   DefaultVerdict default_verdict = DefaultVerdict::kKeep;  // where no domain rule says otherwise
@@ -98,6 +102,7 @@ class DecideSession : public Subscription {
 struct ProviderStatus {
   std::string name;
   AskMode ask = AskMode::kSync;       // as attached last
+  bool shadow = false;                // as attached last
   bool ask_forced_async = false;      // over max_wait_share
   bool shutdowns_suppressed = false;  // by the churn guard
   int priority = 0;
@@ -109,7 +114,10 @@ struct ProviderStatus {
   std::array<std::uint64_t, kDefaultCauseCount> defaults{};  // [cause]
   std::array<std::uint64_t, kVerdictStatusCount> results{};  // [status]
   std::uint64_t events = 0, events_dropped = 0;
+  std::array<std::uint64_t, kShadowOutcomeCount> shadow_outcomes{};  // [outcome]
   absl::Duration answer_time, slowest_answer;
+  SwitchPosition position = SwitchPosition::kOn;  // of the kill switch
+  std::uint64_t scopes = 0;                       // rules for scopes in force
   enum class Breaker { kClosed, kOpen, kHalfOpen } breaker = Breaker::kClosed;
 };
 
@@ -125,6 +133,13 @@ class Bridge final : public hooks::VerdictSource, public hooks::SessionObserver 
   // FAILED_PRECONDITION: too late.
   absl::Status RegisterProviders();
 
+  // Other rules from the next question on: timeout, defaults, rules for domains and providers. A
+  // client that is attached keeps what it asked for and is held to the new bounds.
+  void SetPolicy(const PolicyOptions& options);
+
+  // The kill switch for remote clients.
+  PolicySwitch& policy_switch();
+
   // How a standing SHUTDOWN reaches an idle session; null: not at all.
   void SetSessionControl(hooks::SessionControl* control);
 
@@ -133,6 +148,19 @@ class Bridge final : public hooks::VerdictSource, public hooks::SessionObserver 
                                                       std::shared_ptr<Subscriber> subscriber);
   absl::StatusOr<std::unique_ptr<DecideSession>> Attach(AttachRequest request,
                                                         std::shared_ptr<Subscriber> subscriber);
+
+  // Verdicts for connections and scopes in the name of a provider, attached or not; one result for
+  // each. `by`: who gives them; `within`: what they may be about. INVALID_ARGUMENT: the name or the
+  // filter. RESOURCE_EXHAUSTED: too many names.
+  absl::StatusOr<std::vector<VerdictResult>> PostVerdicts(const std::string& provider,
+                                                          const std::string& by,
+                                                          const Filter& within,
+                                                          std::vector<Verdict> verdicts);
+
+  // See ScopeTable::Save.
+  absl::Status SaveScopes(const std::function<absl::Status(const ScopeTable::Kept& rules)>& save);
+  // A rule that an earlier process kept.
+  void RestoreScope(const std::string& provider, ScopeRule rule);
 
   // In order of name.
   std::vector<ProviderStatus> ListProviders() const;

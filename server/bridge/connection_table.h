@@ -89,9 +89,19 @@ struct ProviderState {
     std::string reason;
   };
 
+  // The latest question that a stream in shadow mode was told.
+  struct Shadow {
+    std::uint32_t number = 0;
+    absl::Time asked_at;
+    Decision answer = Decision::kUnspecified;
+    std::optional<bool> effective;  // what was decided without it: true is SHUTDOWN
+    bool over = false;              // compared and counted
+  };
+
   Provider* provider = nullptr;
   std::optional<Standing> standing;
   std::optional<Async> async;
+  std::optional<Shadow> shadow;
   bool said_shutdown = false;                         // counted by the churn guard
   absl::Time accounted_until = absl::InfinitePast();  // session time, for the wait share
 };
@@ -135,6 +145,8 @@ class ConnectionTable {
   Shard& ShardOf(const base::Id& id) {
     return shards_[absl::Hash<base::Id>{}(id) % shards_.size()];
   }
+
+  std::array<Shard, 64>& shards() { return shards_; }
 
   // Those that `matcher` matches, in no order.
   std::vector<Snapshot::Entry> List(const Matcher& matcher, absl::Time now);

@@ -80,7 +80,9 @@ void QuestionDesk::TakeDefault(Part& part, DefaultCause cause, const Step& step)
   const std::optional<DefaultVerdict> asked =
       part.stream ? part.stream->spec().default_verdict : part.provider->asked_default();
   const DefaultVerdict verdict =
-      defaults_.For(step.connection.info->pair->domain, part.provider->name(), asked, cause);
+      cause == DefaultCause::kForcedKeep
+          ? DefaultVerdict::kKeep
+          : defaults_.For(step.connection.info->pair->domain, part.provider->name(), asked, cause);
   part.decision = verdict == DefaultVerdict::kShutdown ? Decision::kShutdown : Decision::kKeep;
   part.provider->CountDefault(cause);
   if (was_sent) {

@@ -34,6 +34,20 @@ absl::string_view Name(Decision decision) {
   return "?";
 }
 
+absl::string_view Name(ShadowOutcome outcome) {
+  switch (outcome) {
+    case ShadowOutcome::kAgreed:
+      return "agreed";
+    case ShadowOutcome::kDiffered:
+      return "differed";
+    case ShadowOutcome::kAbstained:
+      return "abstained";
+    case ShadowOutcome::kUnanswered:
+      return "unanswered";
+  }
+  return "?";
+}
+
 absl::string_view Name(DefaultCause cause) {
   switch (cause) {
     case DefaultCause::kTimeout:
@@ -50,6 +64,10 @@ absl::string_view Name(DefaultCause cause) {
       return "breaker_open";
     case DefaultCause::kInvalid:
       return "invalid";
+    case DefaultCause::kSwitchedOff:
+      return "switched_off";
+    case DefaultCause::kForcedKeep:
+      return "forced_keep";
   }
   return "?";
 }

@@ -88,9 +88,17 @@ enum class DefaultCause : std::uint8_t {
   kOverload = 5,
   kBreakerOpen = 6,
   kInvalid = 7,
+  kSwitchedOff = 8,
+  kForcedKeep = 9,
 };
-inline constexpr int kDefaultCauseCount = 8;  // one more than the last
+inline constexpr int kDefaultCauseCount = 10;  // one more than the last
 
+// What came of a question that a client in shadow mode was told.
+enum class ShadowOutcome : std::uint8_t { kAgreed, kDiffered, kAbstained, kUnanswered };
+inline constexpr std::size_t kShadowOutcomeCount = 4;
+
+// "agreed" and so on.
+absl::string_view Name(ShadowOutcome outcome);
 // "keep", "shutdown", "abstain"; "timeout", "no_subscriber" and so on.
 absl::string_view Name(Decision decision);
 absl::string_view Name(DefaultCause cause);

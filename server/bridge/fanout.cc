@@ -160,6 +160,11 @@ void Fanout::ReroutedLocked() {
   generation_.fetch_add(1, std::memory_order_release);
 }
 
+void Fanout::Rerouted() {
+  base::MutexLock lock(routes_mu_);
+  ReroutedLocked();
+}
+
 absl::Status Fanout::CheckLimits(const StreamPtr& stream) {
   if (streams_.size() >= options_.max_streams) {
     return absl::ResourceExhaustedError(

@@ -61,6 +61,8 @@ class Fanout {
   void Remove(const StreamPtr& stream);
   std::vector<StreamPtr> StreamsOf(const Provider* provider) const;
   void Drain(absl::Time deadline);
+  // The providers that are expected have changed.
+  void Rerouted();
 
   // For streams, which count the gaps that they send.
   base::Counter& gaps() { return gaps_; }

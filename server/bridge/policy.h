@@ -1,9 +1,11 @@
 // PolicyOptions: what the configuration says about remote policy (config.proto, `policy`).
-// DefaultTable: the one place that says what stands in for a missing answer.
+// DefaultTable: the one place that says what stands in for a missing answer, and for how long one
+// is waited for.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +13,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "server/base/mutex.h"
 #include "server/bridge/event.h"
 #include "server/bridge/filter.h"
 
@@ -40,7 +43,7 @@ struct ProviderRule {
 };
 
 struct PolicyOptions {
-  absl::Duration timeout = absl::Milliseconds(100);  // clamped to 1 ms .. 5 s
+  absl::Duration timeout = absl::Milliseconds(100);  // clamped to 1 ms .. 5 s by DefaultTable
   DefaultRule defaults;                              // global; built in: KEEP
   std::vector<DomainRule> domains;
   std::vector<ProviderRule> providers;
@@ -57,22 +60,40 @@ struct PolicyOptions {
   bool bridge_first = false;  // its place in the native chains
 };
 
-// Thread: immutable, any.
+// Thread: any.
 class DefaultTable {
  public:
-  explicit DefaultTable(const PolicyOptions& options);
+  explicit DefaultTable(const PolicyOptions& options) { Replace(options); }
+
+  // Other rules from the next question on. Of `options` only timeout, defaults, domains, providers.
+  void Replace(const PolicyOptions& options);
 
   // Precedence: the server's rule for the domain (the most specific that matches and has a word for
   // the cause), then for the provider, then what Attach asked for, then global, then KEEP.
   DefaultVerdict For(absl::string_view domain, absl::string_view provider,
                      std::optional<DefaultVerdict> attached, DefaultCause cause) const;
 
-  const ProviderRule* FindProvider(absl::string_view name) const;
+  // The same where no domain's rule says otherwise, whatever the cause.
+  DefaultVerdict ForAnyDomain(absl::string_view provider,
+                              std::optional<DefaultVerdict> attached) const;
+
+  // How long a provider is waited for that asked for `asked` (0: as long as it may): 1 ms to
+  // policy.timeout and to the max_timeout of its rule.
+  absl::Duration TimeoutFor(absl::string_view provider, absl::Duration asked) const;
 
  private:
-  std::vector<DomainRule> domains_;
-  std::vector<ProviderRule> providers_;
-  DefaultRule global_;
+  struct Rules {
+    absl::Duration timeout;
+    std::vector<DomainRule> domains;
+    std::vector<ProviderRule> providers;
+    DefaultRule global;
+
+    const ProviderRule* Find(absl::string_view provider) const;
+  };
+  std::shared_ptr<const Rules> rules() const;
+
+  mutable base::Mutex mu_;
+  std::shared_ptr<const Rules> rules_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace postern::bridge

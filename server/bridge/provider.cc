@@ -20,10 +20,14 @@ std::array<base::Counter*, 4> DecisionCounters(base::Registry& registry, const s
 
 }  // namespace
 
-Provider::Provider(std::string name, bool expected, const PolicyOptions& options,
-                   base::Registry& registry)
+bool ValidProviderName(absl::string_view name) {
+  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  });
+}
+
+Provider::Provider(std::string name, const PolicyOptions& options, base::Registry& registry)
     : name_(std::move(name)),
-      expected_(expected),
       max_open_(options.max_open_questions),
       verdicts_(DecisionCounters(registry, name_)),
       wait_share_(options.max_wait_share) {
@@ -48,6 +52,12 @@ Provider::Provider(std::string name, bool expected, const PolicyOptions& options
     results_[i] =
         &registry.AddCounter(absl::StrCat("postern_policy_", status, "_total"),
                              absl::StrCat("Verdicts whose result was ", status, "."), labels);
+  }
+  for (std::size_t i = 0; i < kShadowOutcomeCount; ++i) {
+    shadow_[i] = &registry.AddCounter(
+        "postern_policy_shadow_total",
+        "Questions that a client in shadow mode was told, by how its answer compares.",
+        {{"provider", name_}, {"outcome", std::string(Name(static_cast<ShadowOutcome>(i)))}});
   }
   latency_ = &registry.AddHistogram("postern_policy_verdict_latency_seconds",
                                     "From question to answer.", base::LatencyBounds(), labels);
@@ -171,6 +181,7 @@ ProviderStatus Provider::Status(absl::Time now) const {
   {
     base::MutexLock lock(mu_);
     status.ask = attached_.ask;
+    status.shadow = attached_.shadow;
     status.priority = attached_.priority;
     status.filter = attached_.filter;
     status.timeout = attached_.timeout;
@@ -189,6 +200,9 @@ ProviderStatus Provider::Status(absl::Time now) const {
   }
   for (std::size_t i = 1; i < kDefaultCauseCount; ++i) status.defaults[i] = defaults_[i]->value();
   for (std::size_t i = 1; i < kVerdictStatusCount; ++i) status.results[i] = results_[i]->value();
+  for (std::size_t i = 0; i < kShadowOutcomeCount; ++i) {
+    status.shadow_outcomes[i] = shadow_[i]->value();
+  }
   status.events = events_->value();
   status.events_dropped = events_dropped_->value();
   return status;
@@ -196,9 +210,25 @@ ProviderStatus Provider::Status(absl::Time now) const {
 
 ProviderTable::ProviderTable(const PolicyOptions& options, base::Registry& registry)
     : options_(options), registry_(registry) {
-  for (const ProviderRule& rule : options.providers) {
-    if (const auto provider = Get(rule.name); provider.ok()) expected_.push_back(*provider);
+  SetExpected(options.providers);
+}
+
+void ProviderTable::SetExpected(const std::vector<ProviderRule>& rules) {
+  std::vector<Provider*> expected;
+  for (const ProviderRule& rule : rules) {
+    if (const auto provider = Get(rule.name); provider.ok()) {
+      expected.push_back(*provider);
+    } else {
+      base::Log().warn("bridge: policy.providers: {}: {}", rule.name, provider.status().message());
+    }
   }
+  base::MutexLock lock(mu_);
+  expected_ = std::move(expected);
+}
+
+std::vector<Provider*> ProviderTable::expected() const {
+  base::MutexLock lock(mu_);
+  return expected_;
 }
 
 absl::StatusOr<Provider*> ProviderTable::Get(const std::string& name) {
@@ -209,10 +239,7 @@ absl::StatusOr<Provider*> ProviderTable::Get(const std::string& name) {
     return absl::ResourceExhaustedError(
         absl::StrCat("provider: over ", options_.max_providers, " names were attached"));
   }
-  const bool expected =
-      std::any_of(options_.providers.begin(), options_.providers.end(),
-                  [&name](const ProviderRule& rule) { return rule.name == name; });
-  auto provider = std::make_unique<Provider>(name, expected, options_, registry_);
+  auto provider = std::make_unique<Provider>(name, options_, registry_);
   return providers_.emplace(name, std::move(provider)).first->second.get();
 }
 

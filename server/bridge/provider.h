@@ -20,13 +20,14 @@
 
 namespace postern::bridge {
 
+// 1 to 64 of [a-z0-9._-].
+bool ValidProviderName(absl::string_view name);
+
 class Provider {
  public:
-  // `expected`: the configuration has a rule for the name.
-  Provider(std::string name, bool expected, const PolicyOptions& options, base::Registry& registry);
+  Provider(std::string name, const PolicyOptions& options, base::Registry& registry);
 
   const std::string& name() const { return name_; }
-  bool expected() const { return expected_; }
 
   // ---- counts: each question is counted once, and once more when it is over ----
   void CountQuestion() { questions_->Add(); }
@@ -35,6 +36,7 @@ class Provider {
   void CountCancelled() { cancelled_->Add(); }
   void CountResult(VerdictStatus status) { results_[static_cast<std::size_t>(status)]->Add(); }
   void CountEvent(std::uint64_t dropped);
+  void CountShadow(ShadowOutcome outcome) { shadow_[static_cast<std::size_t>(outcome)]->Add(); }
 
   // Takes a place among the open questions; false: there are max_open_questions already.
   bool TakePlace();
@@ -68,7 +70,6 @@ class Provider {
   void ShowBreaker(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::string name_;
-  const bool expected_;
   const std::uint64_t max_open_;
   base::Counter* questions_;
   base::Counter* cancelled_;
@@ -77,6 +78,7 @@ class Provider {
   std::array<base::Counter*, 4> verdicts_{};                   // [decision]
   std::array<base::Counter*, kDefaultCauseCount> defaults_{};  // [cause]
   std::array<base::Counter*, kVerdictStatusCount> results_{};  // [status]
+  std::array<base::Counter*, kShadowOutcomeCount> shadow_{};   // [outcome]
   base::Histogram* latency_;
   base::Gauge* breaker_state_;
   base::Gauge* forced_async_gauge_;
@@ -97,20 +99,23 @@ class Provider {
 
 class ProviderTable {
  public:
-  // Knows the expected providers from the start. All references must outlive the table.
+  // All references must outlive the table.
   ProviderTable(const PolicyOptions& options, base::Registry& registry);
 
   // The provider of a name, made now if it is new. RESOURCE_EXHAUSTED: max_providers names.
   absl::StatusOr<Provider*> Get(const std::string& name);
   // In order of name; valid as long as the table.
   std::vector<Provider*> All() const;
-  const std::vector<Provider*>& expected() const { return expected_; }
+  // Those that the configuration has a rule for: while nobody is attached under such a name, its
+  // default stands in.
+  std::vector<Provider*> expected() const;
+  void SetExpected(const std::vector<ProviderRule>& rules);
 
  private:
   const PolicyOptions& options_;
   base::Registry& registry_;
-  std::vector<Provider*> expected_;
   mutable base::Mutex mu_;
+  std::vector<Provider*> expected_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::unique_ptr<Provider>> providers_ ABSL_GUARDED_BY(mu_);
 };
 

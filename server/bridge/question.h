@@ -53,6 +53,19 @@ struct ConnectionTarget {
   absl::Duration after_age = absl::InfiniteDuration();  // infinite: not set
 };
 
+// A rule for the connections of a scope.
+struct ScopeTarget {
+  std::string domain;   // glob as in Filter, in lower case
+  std::string binding;  // empty: all
+  absl::Duration ttl = absl::Seconds(60);
+  std::uint64_t revision = 0;
+  // One of: the connections that are open when it arrives, once; each after so many deliveries (0:
+  // not set); each at such an age (infinite: not set).
+  bool recycle = false;
+  std::uint64_t after_deliveries = 0;
+  absl::Duration after_age = absl::InfiniteDuration();
+};
+
 // What follows a SHUTDOWN. rpc refuses what is not served.
 struct Then {
   absl::Duration hold;        // > 0: no new connection for the pair for so long
@@ -61,7 +74,7 @@ struct Then {
 
 struct Verdict {
   std::uint64_t verdict_id = 0;  // the client's number, > 0, unique within its stream
-  std::variant<std::monostate, QuestionTarget, ConnectionTarget> target;
+  std::variant<std::monostate, QuestionTarget, ConnectionTarget, ScopeTarget> target;
   Decision decision = Decision::kUnspecified;
   Then then;
   std::string reason;  // cut off behind kMaxReasonBytes

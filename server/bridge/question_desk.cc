@@ -6,7 +6,6 @@
 #include "absl/strings/str_cat.h"
 
 namespace postern::bridge {
-namespace {
 
 Question MakeQuestion(const hooks::DeliveryConstruct& construct, const Connection& connection) {
   Question question;
@@ -23,18 +22,16 @@ Question MakeQuestion(const hooks::DeliveryConstruct& construct, const Connectio
   return question;
 }
 
-// The event that must not be overtaken by the connection's questions.
 std::uint64_t EventAhead(const Stream& stream, const Connection& connection) {
   return stream.spec().kinds.Has(EventKind::kPostInitiate) ? connection.initiate_sequence : 0;
 }
 
-}  // namespace
-
-QuestionDesk::QuestionDesk(const PolicyOptions& options, const DefaultTable& defaults,
-                           Fanout& fanout, ConnectionTable& connections, const base::Clock& clock,
-                           base::Registry& registry)
-    : options_(options),
-      defaults_(defaults),
+QuestionDesk::QuestionDesk(const DefaultTable& defaults, const PolicySwitch& switches,
+                           ScopeTable& scopes, Fanout& fanout, ConnectionTable& connections,
+                           const base::Clock& clock, base::Registry& registry)
+    : defaults_(defaults),
+      scopes_(scopes),
+      switches_(switches),
       fanout_(fanout),
       connections_(connections),
       clock_(clock),
@@ -73,10 +70,12 @@ hooks::VerdictSource::Asked QuestionDesk::Ask(hooks::DeliveryConstruct& construc
     auto fresh = std::make_unique<PendingQuestion>();
     PendingQuestion& question = *fresh;
     AddParts(*match, question, step);
-    if (question.parts.empty()) return asked;
+    const bool shadowed = wait_allowed && AnyShadow(*match, connection);
+    if (question.parts.empty() && !shadowed) return asked;
+    question.number = ++connection.last_number;
+    if (shadowed) TellShadows(*match, construct, step);
     connection.question = std::move(fresh);
     question.id = next_question_.fetch_add(1, std::memory_order_relaxed);
-    question.number = ++connection.last_number;
     question.asked_at = question.deadline = now;
 
     for (Part& part : question.parts) part.provider->CountQuestion();
@@ -109,18 +108,34 @@ void QuestionDesk::AddParts(const Match& match, PendingQuestion& question, const
     Part part;
     part.provider = replicas.provider;
     if (const StreamPtr* owner = OwnerOf(replicas, step.connection.info->id)) part.stream = *owner;
+    if (part.stream && part.stream->spec().shadow) continue;
     question.parts.push_back(std::move(part));
   }
+  const auto has_part = [&question](const Provider* provider) {
+    return question.Find(provider) != nullptr;
+  };
   // What stands for the connection stays when who said it has gone.
   for (const ProviderState& state : step.connection.providers) {
-    if (!state.standing || match.Find(state.provider) != nullptr) continue;
-    Part part;
-    part.provider = state.provider;
-    question.parts.push_back(std::move(part));
+    if (!state.standing || has_part(state.provider)) continue;
+    question.parts.emplace_back().provider = state.provider;
+  }
+  // So does what stands for a scope.
+  const mail::PairKey& pair = *step.connection.info->pair;
+  for (Provider* provider : scopes_.Providers()) {
+    if (has_part(provider) || !scopes_.Find(provider, pair, step.connection.opened)) continue;
+    question.parts.emplace_back().provider = provider;
   }
 }
 
 void QuestionDesk::TryAtOnce(Part& part, bool wait_allowed, const Step& step) {
+  switch (switches_.For(part.provider->name())) {
+    case SwitchPosition::kOn:
+      break;
+    case SwitchPosition::kOff:
+      return TakeDefault(part, DefaultCause::kSwitchedOff, step);
+    case SwitchPosition::kForceKeep:
+      return TakeDefault(part, DefaultCause::kForcedKeep, step);
+  }
   if (AnswerByStanding(part, step)) return;
   if (!wait_allowed) return CancelPart(part, CancelCause::kSessionEnded, step);
   if (!part.stream) return TakeDefault(part, DefaultCause::kNoSubscriber, step);
@@ -138,7 +153,7 @@ void QuestionDesk::TryAtOnce(Part& part, bool wait_allowed, const Step& step) {
 }
 
 bool QuestionDesk::AnswerByStanding(Part& part, const Step& step) {
-  const auto& standing = step.connection.StateOf(part.provider).standing;
+  const std::optional<Standing> standing = StandingOf(part.provider, step);
   if (!standing) return false;
   const bool shutdown =
       standing->decision == Decision::kShutdown &&
@@ -156,13 +171,16 @@ bool QuestionDesk::AnswerByAsync(Part& part, const Step& step) {
   if (async.forced) {
     const absl::Duration took = (answered ? async.answered_at : step.now) - async.asked_at;
     const absl::Time since = std::max(state.accounted_until, step.connection.opened);
-    part.provider->OnWaited(step.now, std::min(took, async.stream->spec().timeout),
-                            step.now - since);
+    part.provider->OnWaited(step.now, std::min(took, TimeoutOf(*async.stream)), step.now - since);
     state.accounted_until = step.now;
   }
   if (!answered) return false;
   Answer(part, DecisionSource::kAnswer, async.answer, async.then, async.reason, step);
   return true;
+}
+
+absl::Duration QuestionDesk::TimeoutOf(const Stream& stream) const {
+  return defaults_.TimeoutFor(stream.spec().provider->name(), stream.spec().timeout);
 }
 
 void QuestionDesk::Send(Part& part, const hooks::DeliveryConstruct& construct, const Step& step) {
@@ -175,7 +193,7 @@ void QuestionDesk::Send(Part& part, const hooks::DeliveryConstruct& construct, c
     provider.FreePlace();
     return TakeDefault(part, DefaultCause::kBreakerOpen, step);
   }
-  part.deadline = step.now + stream.spec().timeout;
+  part.deadline = step.now + TimeoutOf(stream);
   Question question = MakeQuestion(construct, step.connection);
   question.deadline = part.deadline;
   const Stream::Sent sent = stream.Ask(std::move(question), EventAhead(stream, step.connection),
@@ -195,7 +213,7 @@ void QuestionDesk::Send(Part& part, const hooks::DeliveryConstruct& construct, c
 void QuestionDesk::Tell(Part& part, const hooks::DeliveryConstruct& construct, const Step& step) {
   Stream& stream = *part.stream;
   Question question = MakeQuestion(construct, step.connection);
-  question.deadline = step.now + stream.spec().timeout;
+  question.deadline = step.now + TimeoutOf(stream);
   const bool stuck = stream.Stuck();
   Stream::Sent sent = Stream::Sent::kOverload;
   if (!stuck) {
@@ -276,6 +294,7 @@ void QuestionDesk::CloseConnection(const base::Id& id) {
     if (it == shard.connections.end()) return;
     const std::unique_ptr<Connection> connection = std::move(it->second);
     shard.connections.erase(it);
+    for (ProviderState& state : connection->providers) EndShadow(state);
     if (connection->question) {
       const Step step{*connection, clock_.Steady(), effects};
       connection->question->wake = nullptr;

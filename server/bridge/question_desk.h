@@ -18,14 +18,17 @@
 #include "server/bridge/connection_table.h"
 #include "server/bridge/fanout.h"
 #include "server/bridge/policy.h"
+#include "server/bridge/policy_switch.h"
+#include "server/bridge/scope_table.h"
 #include "server/hooks/hook_point.h"
 
 namespace postern::bridge {
 
 class QuestionDesk {
  public:
-  QuestionDesk(const PolicyOptions& options, const DefaultTable& defaults, Fanout& fanout,
-               ConnectionTable& connections, const base::Clock& clock, base::Registry& registry);
+  QuestionDesk(const DefaultTable& defaults, const PolicySwitch& switches, ScopeTable& scopes,
+               Fanout& fanout, ConnectionTable& connections, const base::Clock& clock,
+               base::Registry& registry);
 
   void SetSessionControl(hooks::SessionControl* control) { control_.store(control); }
 
@@ -34,11 +37,19 @@ class QuestionDesk {
                                   std::function<void()> wake);
   void Settle(std::uint64_t question, hooks::DeliveryConstruct& construct);
 
+  // What came of the chain's call for the latest question, for those who shadow it.
+  static void NoteEffective(Connection& connection, bool shutdown);
+
   // The connection is closed: its open question is cancelled.
   void CloseConnection(const base::Id& connection);
 
   // One verdict of a stream: what became of it.
   VerdictResult Apply(const StreamPtr& stream, Verdict verdict);
+
+  // A verdict in the name of a provider, from no stream: for a connection or a scope, as far as
+  // they are `within` what the caller may decide about.
+  VerdictResult Post(Provider* provider, const std::string& by, const Matcher& within,
+                     Verdict verdict);
 
   // The stream is closed; these questions take the default with cause `disconnect`.
   void Disconnect(const Stream& stream, const std::vector<Stream::QuestionKey>& questions);
@@ -64,9 +75,12 @@ class QuestionDesk {
   // What can be decided without sending anything.
   void TryAtOnce(Part& part, bool wait_allowed, const Step& step);
   bool AnswerByStanding(Part& part, const Step& step);
+  // What the provider said about the connection, or else about a scope that it is in.
+  std::optional<Standing> StandingOf(Provider* provider, const Step& step);
   bool AnswerByAsync(Part& part, const Step& step);
   void Send(Part& part, const hooks::DeliveryConstruct& construct, const Step& step);
   void Tell(Part& part, const hooks::DeliveryConstruct& construct, const Step& step);
+  absl::Duration TimeoutOf(const Stream& stream) const;
   void Report(const PendingQuestion& question, hooks::DeliveryConstruct& construct,
               const Step& step);
 
@@ -95,10 +109,28 @@ class QuestionDesk {
                             const Step& step);
   VerdictResult Stand(const StreamPtr& stream, const ConnectionTarget& target, Verdict& verdict,
                       const Step& step);
+  VerdictResult StandFor(Provider* provider, const ConnectionTarget& target, const Verdict& verdict,
+                         const Step& step);
   void EndNow(Provider* provider, const Standing& standing, const Step& step);
 
-  const PolicyOptions& options_;
+  // ---- scopes (scope_desk.cc) ----
+  VerdictResult PutScope(Provider* provider, const std::string& by, const Filter& within,
+                         const Verdict& verdict);
+  // Applies a rule that has just come to what is open; returns how many connections it ends.
+  int Sweep(Provider* provider, const ScopeTarget& target);
+  void SweepConnection(Provider* provider, const Step& step);
+
+  // ---- shadow mode (shadow.cc) ----
+  bool AnyShadow(const Match& match, const Connection& connection) const;
+  void TellShadows(const Match& match, const hooks::DeliveryConstruct& construct, const Step& step);
+  VerdictResult AnswerShadow(const StreamPtr& stream, const QuestionTarget& target,
+                             const Verdict& verdict, const Step& step);
+  // No answer comes any more.
+  static void EndShadow(ProviderState& state);
+
   const DefaultTable& defaults_;
+  ScopeTable& scopes_;
+  const PolicySwitch& switches_;
   Fanout& fanout_;
   ConnectionTable& connections_;
   const base::Clock& clock_;
@@ -106,6 +138,16 @@ class QuestionDesk {
   std::atomic<hooks::SessionControl*> control_{nullptr};
   std::atomic<std::uint64_t> next_question_{1};
 };
+
+// What a client is asked after a transaction of the connection.
+Question MakeQuestion(const hooks::DeliveryConstruct& construct, const Connection& connection);
+// The event that must not be overtaken by the connection's questions.
+std::uint64_t EventAhead(const Stream& stream, const Connection& connection);
+
+// A result for a verdict; `detail` is for people.
+VerdictResult ResultFor(const Verdict& verdict, VerdictStatus status, std::string detail = "");
+// Why a verdict cannot be used; empty: it can.
+std::string Unusable(const Verdict& verdict);
 
 // Whose word counts: the SHUTDOWN of the highest priority; else the KEEP of the highest, answers
 // before defaults; null when all abstained or were cancelled.

@@ -41,8 +41,9 @@ struct StreamSpec {
   Provider* provider = nullptr;
   std::string provider_id;
   AskMode ask = AskMode::kSync;
+  bool shadow = false;
   int priority = 0;
-  absl::Duration timeout;
+  absl::Duration timeout;  // as asked for; 0: as long as it may (DefaultTable::TimeoutFor)
   std::optional<DefaultVerdict> default_verdict;
 };
 

@@ -8,7 +8,15 @@
 namespace postern::bridge {
 namespace {
 
-VerdictResult Result(const Verdict& verdict, VerdictStatus status, std::string detail = "") {
+VerdictResult Late(const Verdict& verdict, absl::Duration late_by) {
+  VerdictResult result = ResultFor(verdict, VerdictStatus::kLate);
+  result.late_by = std::max(late_by, absl::ZeroDuration());
+  return result;
+}
+
+}  // namespace
+
+VerdictResult ResultFor(const Verdict& verdict, VerdictStatus status, std::string detail) {
   VerdictResult result;
   result.verdict_id = verdict.verdict_id;
   result.status = status;
@@ -16,38 +24,38 @@ VerdictResult Result(const Verdict& verdict, VerdictStatus status, std::string d
   return result;
 }
 
-VerdictResult Late(const Verdict& verdict, absl::Duration late_by) {
-  VerdictResult result = Result(verdict, VerdictStatus::kLate);
-  result.late_by = std::max(late_by, absl::ZeroDuration());
-  return result;
-}
-
-// Why a verdict cannot be used; empty: it can.
 std::string Unusable(const Verdict& verdict) {
   if (!verdict.denied.empty()) return verdict.denied;
   if (verdict.decision == Decision::kUnspecified) return "decision: must be set";
   return "";
 }
 
-}  // namespace
-
 VerdictResult QuestionDesk::Apply(const StreamPtr& stream, Verdict verdict) {
-  if (stream->closed()) return Result(verdict, VerdictStatus::kStale, "detached");
+  if (stream->closed()) return ResultFor(verdict, VerdictStatus::kStale, "detached");
   if (verdict.verdict_id == 0) {
-    return Result(verdict, VerdictStatus::kDenied, "verdict_id: must be positive");
+    return ResultFor(verdict, VerdictStatus::kDenied, "verdict_id: must be positive");
   }
   if (!stream->RememberVerdict(verdict.verdict_id)) {
-    return Result(verdict, VerdictStatus::kDuplicate, "verdict_id: used already");
+    return ResultFor(verdict, VerdictStatus::kDuplicate, "verdict_id: used already");
   }
   if (verdict.reason.size() > kMaxReasonBytes) verdict.reason.resize(kMaxReasonBytes);
+  if (stream->spec().shadow && !std::holds_alternative<QuestionTarget>(verdict.target)) {
+    std::string unusable = Unusable(verdict);
+    return unusable.empty() ? ResultFor(verdict, VerdictStatus::kStored, "shadow: not used")
+                            : ResultFor(verdict, VerdictStatus::kDenied, std::move(unusable));
+  }
+  if (std::holds_alternative<ScopeTarget>(verdict.target)) {
+    return PutScope(stream->spec().provider, stream->spec().provider_id,
+                    stream->spec().matcher.filter(), verdict);
+  }
   base::Id id;
   if (const auto* question = std::get_if<QuestionTarget>(&verdict.target)) {
     id = question->connection_id;
   } else if (const auto* connection = std::get_if<ConnectionTarget>(&verdict.target)) {
     id = connection->connection_id;
   } else {
-    return Result(verdict, VerdictStatus::kDenied,
-                  verdict.denied.empty() ? "target: must be set" : verdict.denied);
+    return ResultFor(verdict, VerdictStatus::kDenied,
+                     verdict.denied.empty() ? "target: must be set" : verdict.denied);
   }
 
   VerdictResult result;
@@ -58,8 +66,9 @@ VerdictResult QuestionDesk::Apply(const StreamPtr& stream, Verdict verdict) {
     Connection* connection = shard.Find(id);
     if (connection == nullptr) {
       const std::string unusable = Unusable(verdict);
-      return unusable.empty() ? Result(verdict, VerdictStatus::kUnknown, "connection_id: not open")
-                              : Result(verdict, VerdictStatus::kDenied, unusable);
+      return unusable.empty()
+                 ? ResultFor(verdict, VerdictStatus::kUnknown, "connection_id: not open")
+                 : ResultFor(verdict, VerdictStatus::kDenied, unusable);
     }
     const Step step{*connection, clock_.Steady(), effects};
     if (connection->question) ExpireOwnDeadlines(*connection->question, step);
@@ -72,6 +81,7 @@ VerdictResult QuestionDesk::Apply(const StreamPtr& stream, Verdict verdict) {
 VerdictResult QuestionDesk::ApplyLocked(const StreamPtr& stream, Verdict& verdict,
                                         const Step& step) {
   if (const auto* target = std::get_if<QuestionTarget>(&verdict.target)) {
+    if (stream->spec().shadow) return AnswerShadow(stream, *target, verdict, step);
     return AnswerQuestion(stream, *target, verdict, step);
   }
   return Stand(stream, std::get<ConnectionTarget>(verdict.target), verdict, step);
@@ -89,21 +99,21 @@ VerdictResult QuestionDesk::AnswerQuestion(const StreamPtr& stream, const Questi
     return AnswerOpenPart(stream, *question, *part, verdict, step);
   }
   if (std::string unusable = Unusable(verdict); !unusable.empty()) {
-    return Result(verdict, VerdictStatus::kDenied, std::move(unusable));
+    return ResultFor(verdict, VerdictStatus::kDenied, std::move(unusable));
   }
   if (target.number == 0 || target.number > connection.last_number) {
-    return Result(verdict, VerdictStatus::kUnknown, "number: not asked yet");
+    return ResultFor(verdict, VerdictStatus::kUnknown, "number: not asked yet");
   }
   auto& async = step.connection.StateOf(stream->spec().provider).async;
   if (async && async->number == target.number) return AnswerAsync(stream, *async, verdict, step);
   if (part != nullptr) {
     if (part->state == Part::State::kAnswered) {
-      return Result(verdict, VerdictStatus::kDuplicate, "answered already");
+      return ResultFor(verdict, VerdictStatus::kDuplicate, "answered already");
     }
     return Late(verdict, step.now - part->closed_at);
   }
   if (question != nullptr && question->number == target.number) {
-    return Result(verdict, VerdictStatus::kUnknown, "number: not asked of this provider");
+    return ResultFor(verdict, VerdictStatus::kUnknown, "number: not asked of this provider");
   }
   // Of an older question only the closing is remembered, and that of the last few.
   const std::size_t kept = connection.closings.size();
@@ -117,17 +127,17 @@ VerdictResult QuestionDesk::AnswerQuestion(const StreamPtr& stream, const Questi
 VerdictResult QuestionDesk::AnswerOpenPart(const StreamPtr& stream, PendingQuestion& question,
                                            Part& part, Verdict& verdict, const Step& step) {
   if (part.stream != stream) {
-    return Result(verdict, VerdictStatus::kStale, "asked of another stream of this provider");
+    return ResultFor(verdict, VerdictStatus::kStale, "asked of another stream of this provider");
   }
   if (std::string unusable = Unusable(verdict); !unusable.empty()) {
     TakeDefault(part, DefaultCause::kInvalid, step);
     Conclude(question, step);
-    return Result(verdict, VerdictStatus::kDenied, std::move(unusable));
+    return ResultFor(verdict, VerdictStatus::kDenied, std::move(unusable));
   }
   Answer(part, DecisionSource::kAnswer, verdict.decision, verdict.then, verdict.reason, step);
   const bool suppressed = part.suppressed;
   Conclude(question, step);
-  return Result(
+  return ResultFor(
       verdict, VerdictStatus::kApplied,
       suppressed ? "SHUTDOWN does not count: connections end after too few deliveries" : "");
 }
@@ -135,10 +145,10 @@ VerdictResult QuestionDesk::AnswerOpenPart(const StreamPtr& stream, PendingQuest
 VerdictResult QuestionDesk::AnswerAsync(const StreamPtr& stream, ProviderState::Async& async,
                                         Verdict& verdict, const Step& step) {
   if (async.stream != stream) {
-    return Result(verdict, VerdictStatus::kStale, "asked of another stream of this provider");
+    return ResultFor(verdict, VerdictStatus::kStale, "asked of another stream of this provider");
   }
   if (async.answer != Decision::kUnspecified) {
-    return Result(verdict, VerdictStatus::kDuplicate, "answered already");
+    return ResultFor(verdict, VerdictStatus::kDuplicate, "answered already");
   }
   async.answer = verdict.decision;
   async.answered_at = step.now;
@@ -154,13 +164,13 @@ VerdictResult QuestionDesk::AnswerAsync(const StreamPtr& stream, ProviderState::
     standing.reason = verdict.reason;
     EndNow(stream->spec().provider, standing, step);
   }
-  return Result(verdict, VerdictStatus::kStored);
+  return ResultFor(verdict, VerdictStatus::kStored);
 }
 
 VerdictResult QuestionDesk::Stand(const StreamPtr& stream, const ConnectionTarget& target,
                                   Verdict& verdict, const Step& step) {
   if (std::string unusable = Unusable(verdict); !unusable.empty()) {
-    return Result(verdict, VerdictStatus::kDenied, std::move(unusable));
+    return ResultFor(verdict, VerdictStatus::kDenied, std::move(unusable));
   }
   Connection& connection = step.connection;
   Provider* provider = stream->spec().provider;
@@ -168,17 +178,23 @@ VerdictResult QuestionDesk::Stand(const StreamPtr& stream, const ConnectionTarge
   const Match::Replicas* replicas = match->Find(provider);
   if (replicas == nullptr || !stream->spec().matcher.Matches(connection.info->pair->domain,
                                                              connection.info->pair->binding)) {
-    return Result(verdict, VerdictStatus::kDenied, "connection_id: outside the stream's filter");
+    return ResultFor(verdict, VerdictStatus::kDenied, "connection_id: outside the stream's filter");
   }
   const StreamPtr* owner = OwnerOf(*replicas, connection.info->id);
   if (owner == nullptr || *owner != stream) {
-    return Result(verdict, VerdictStatus::kStale,
-                  "the connection belongs to another stream of this provider");
+    return ResultFor(verdict, VerdictStatus::kStale,
+                     "the connection belongs to another stream of this provider");
   }
+  return StandFor(provider, target, verdict, step);
+}
+
+VerdictResult QuestionDesk::StandFor(Provider* provider, const ConnectionTarget& target,
+                                     const Verdict& verdict, const Step& step) {
+  Connection& connection = step.connection;
   ProviderState& state = connection.StateOf(provider);
   if (verdict.decision == Decision::kAbstain) {
     state.standing.reset();
-    return Result(verdict, VerdictStatus::kStored, "withdrawn");
+    return ResultFor(verdict, VerdictStatus::kStored, "withdrawn");
   }
   state.standing.emplace();
   state.standing->decision = verdict.decision;
@@ -192,19 +208,20 @@ VerdictResult QuestionDesk::Stand(const StreamPtr& stream, const ConnectionTarge
   if (part != nullptr && part->state == Part::State::kOpen) {
     AnswerByStanding(*part, step);
     Conclude(*question, step);
-    return Result(verdict, VerdictStatus::kApplied);
+    return ResultFor(verdict, VerdictStatus::kApplied);
   }
   if (verdict.decision != Decision::kShutdown ||
       !state.standing->Due(connection.deliveries, step.now - connection.opened)) {
-    return Result(verdict, VerdictStatus::kStored);
+    return ResultFor(verdict, VerdictStatus::kStored);
   }
   const Standing standing = *state.standing;
   EndNow(provider, standing, step);
-  return step.effects.end ? Result(verdict, VerdictStatus::kApplied)
-                          : Result(verdict, VerdictStatus::kStored);
+  return step.effects.end ? ResultFor(verdict, VerdictStatus::kApplied)
+                          : ResultFor(verdict, VerdictStatus::kStored);
 }
 
 void QuestionDesk::EndNow(Provider* provider, const Standing& standing, const Step& step) {
+  if (switches_.For(provider->name()) != SwitchPosition::kOn) return;
   if (!ShutdownCounts(provider, step)) return;
   step.effects.end = step.connection.info;
   step.effects.end_verdict.shutdown = true;

@@ -25,6 +25,10 @@ constexpr std::int64_t kMostInt = std::numeric_limits<std::int32_t>::max();
 constexpr NumberBounds kNumbers[] = {
     {"Server.scheduler_threads", 1, 256},
     {"Server.spool_reserve_bytes", 0, std::int64_t{1} << 50},
+    {"Server.max_queued_messages", 0, std::int64_t{1} << 40},
+    {"Server.max_memory_bytes", 0, std::int64_t{1} << 50},
+    {"DispositionLog.max_bytes", std::int64_t{1} << 20, std::int64_t{1} << 40},
+    {"DispositionLog.keep_files", 0, 1000},
     {"Policy.max_streams", 1, 100'000},
     {"Policy.max_streams_per_identity", 1, 100'000},
     {"Policy.event_ring_events", 1, 16'777'216},
@@ -44,6 +48,15 @@ constexpr NumberBounds kNumbers[] = {
     {"Rate.burst", 1, 1'000'000},
 };
 
+struct FractionBounds {
+  const char* field;
+  double min;
+  double max;
+};
+constexpr FractionBounds kFractions[] = {
+    {"Policy.max_wait_share", 0.001, 1.0},
+};
+
 struct DurationBounds {
   const char* field;
   absl::Duration min;
@@ -54,6 +67,7 @@ constexpr DurationBounds kDurations[] = {
     {"Policy.timeout", kShortest, absl::Seconds(5)},
     {"PolicyProviderRule.max_timeout", kShortest, absl::Seconds(5)},
     {"Policy.event_ring_age", absl::Seconds(1), absl::Hours(24)},
+    {"DispositionLog.max_age", absl::Minutes(1), absl::Hours(24 * 365)},
     {"Rate.per", kShortest, absl::Hours(24)},
     {"Options.connect_timeout", kShortest, absl::Hours(1)},
     {"Options.banner_timeout", kShortest, absl::Hours(1)},
@@ -65,6 +79,7 @@ constexpr DurationBounds kDurations[] = {
     {"Options.body_timeout", kShortest, absl::Hours(1)},
     {"Options.rset_timeout", kShortest, absl::Hours(1)},
     {"Options.quit_timeout", kShortest, absl::Hours(1)},
+    {"Options.starttls_timeout", kShortest, absl::Hours(1)},
     {"Options.mx_lookup_timeout", kShortest, absl::Hours(1)},
     {"Options.idle_timeout", absl::ZeroDuration(), absl::Hours(1)},
     {"Options.drain_budget", absl::ZeroDuration(), absl::Hours(1)},
@@ -86,6 +101,13 @@ absl::flat_hash_map<std::string, const Bounds*> Index(const Bounds* begin, const
 const NumberBounds* NumberBoundsOf(const FieldDescriptor& field) {
   static const auto* const index =
       new absl::flat_hash_map(Index(std::begin(kNumbers), std::end(kNumbers)));
+  const auto found = index->find(field.full_name());
+  return found == index->end() ? nullptr : found->second;
+}
+
+const FractionBounds* FractionBoundsOf(const FieldDescriptor& field) {
+  static const auto* const index =
+      new absl::flat_hash_map(Index(std::begin(kFractions), std::end(kFractions)));
   const auto found = index->find(field.full_name());
   return found == index->end() ? nullptr : found->second;
 }
@@ -124,7 +146,8 @@ void CheckNumber(const Message& message, const FieldDescriptor& field, const Num
 }  // namespace
 
 bool HasBounds(const FieldDescriptor& field) {
-  return NumberBoundsOf(field) != nullptr || DurationBoundsOf(field) != nullptr;
+  return NumberBoundsOf(field) != nullptr || FractionBoundsOf(field) != nullptr ||
+         DurationBoundsOf(field) != nullptr;
 }
 
 void CheckBounds(const Message& message, const std::string& path, Problems& problems) {
@@ -135,6 +158,14 @@ void CheckBounds(const Message& message, const std::string& path, Problems& prob
     const std::string where = Join(path, field->name());
     if (const NumberBounds* bounds = NumberBoundsOf(*field)) {
       CheckNumber(message, *field, *bounds, where, problems);
+      continue;
+    }
+    if (const FractionBounds* bounds = FractionBoundsOf(*field)) {
+      const double value = reflection.GetDouble(message, field);
+      // Written so that NaN is refused.
+      if (!(value >= bounds->min && value <= bounds->max)) {
+        problems.Add(where, absl::StrCat("must be ", bounds->min, " to ", bounds->max));
+      }
       continue;
     }
     if (field->is_map() || field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) continue;

@@ -8,7 +8,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/config/environment.h"
-#include "server/config/problems.h"
 #include "server/config/validate.h"
 #include "server/config/yaml_walker.h"
 
@@ -17,6 +16,11 @@ namespace {
 
 // WalkYaml refuses this much; reading on (a device, a log given by mistake) would be of no use.
 constexpr std::size_t kMostBytes = (std::size_t{16} << 20) + 1;
+
+void Read(const std::string& text, postern::v1::Config& config, Problems& problems) {
+  WalkYaml(text, config, problems);
+  if (!problems.nothing_readable()) Validate(config, problems);
+}
 
 absl::Status CannotRead(const std::string& path, int error) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": cannot be read: ", std::strerror(error)));
@@ -51,8 +55,7 @@ absl::StatusOr<LoadedConfig> LoadText(const std::string& name, const std::string
   LoadedConfig loaded;
   loaded.source = name;
   Problems problems(name);
-  WalkYaml(text, loaded.config, problems);
-  if (!problems.nothing_readable()) Validate(loaded.config, problems);
+  Read(text, loaded.config, problems);
   if (absl::Status status = problems.ToStatus(); !status.ok()) return status;
   return loaded;
 }
@@ -61,6 +64,20 @@ absl::Status Check(const postern::v1::Config& config) {
   Problems problems("");
   Validate(config, problems);
   return problems.ToStatus();
+}
+
+std::vector<Problem> ReadText(const std::string& text, postern::v1::Config* config) {
+  Problems problems("");
+  Read(text, *config, problems);
+  return problems.List();
+}
+
+std::vector<Problem> FindProblems(const postern::v1::Config& config) {
+  Problems problems("");
+  Validate(config, problems);
+  std::vector<Problem> list = problems.List();
+  for (Problem& problem : list) problem.line = 0;  // it came from no text
+  return list;
 }
 
 }  // namespace postern::config

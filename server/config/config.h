@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "postern/v1/config.pb.h"
+#include "server/config/problems.h"
 
 namespace postern::config {
 
@@ -42,5 +43,9 @@ absl::StatusOr<LoadedConfig> LoadText(const std::string& name, const std::string
 
 // Checks a configuration that came by another way (a call): "path: cause" for each error.
 absl::Status Check(const postern::v1::Config& config);
+
+// The same two for those who want the errors one by one; what is read is of use if there are none.
+std::vector<Problem> ReadText(const std::string& text, postern::v1::Config* config);
+std::vector<Problem> FindProblems(const postern::v1::Config& config);
 
 }  // namespace postern::config

@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "server/base/check.h"
 #include "server/config/hosts.h"
+#include "server/config/session_options.h"
 #include "server/config/settings.h"
 #include "server/config/values.h"
 #include "server/mail/address.h"
@@ -63,15 +64,6 @@ std::vector<mail::AddressBlock> ProhibitedHosts(const v1::Options& options) {
   return blocks;
 }
 
-std::shared_ptr<const mail::HostPort> GatewayOf(const v1::Gateway& gateway) {
-  absl::StatusOr<mail::HostPort> host = ParseHostPort(gateway.host());
-  POSTERN_CHECK(host.ok());
-  // The queue of a gateway is named "host:port".
-  if (absl::StrContains(host->host, ":")) host->host = absl::StrCat("[", host->host, "]");
-  host->port = static_cast<std::uint16_t>(gateway.port());
-  return std::make_shared<const mail::HostPort>(*std::move(host));
-}
-
 void SetLimits(const v1::Options& from, mail::DeliveryOptions& to) {
   const auto number = [](bool has, std::uint32_t value, int& target) {
     if (has) target = static_cast<int>(value);
@@ -115,6 +107,7 @@ void SetTimes(const v1::Options& from, mail::DeliveryOptions& to) {
   time(from.has_rset_timeout(), from.rset_timeout(), to.rset_timeout);
   time(from.has_quit_timeout(), from.quit_timeout(), to.quit_timeout);
   time(from.has_host_failure_retry(), from.host_failure_retry(), to.host_failure_retry);
+  time(from.has_starttls_timeout(), from.starttls_timeout(), to.starttls_timeout);
   time(from.has_message_expiration(), from.message_expiration(), to.message_expiration);
   if (!from.retry_schedule().empty()) {
     to.retry_schedule.clear();
@@ -139,6 +132,7 @@ class OptionsResolver::Scopes {
     for (int i = 0; i < config_.routes_size(); ++i) {
       routes_.emplace(absl::AsciiStrToLower(absl::StripSuffix(config_.routes(i).domain(), ".")), i);
     }
+    IndexGateways();
   }
 
   std::uint64_t generation() const { return generation_; }
@@ -149,7 +143,8 @@ class OptionsResolver::Scopes {
     const int b = FindOr(bindings_, binding, kNone);
     const int bd =
         b == kNone ? kNone : FindOr(binding_domains_[static_cast<std::size_t>(b)], domain, kNone);
-    const Key key = {FindOr(domains_, domain, kNone), b, bd, RouteFor(domain)};
+    const Key key = {FindOr(domains_, domain, kNone), b, bd, RouteFor(domain),
+                     GatewayFor(domain, b)};
     base::MutexLock lock(mu_);
     std::shared_ptr<const mail::DeliveryOptions>& snapshot = snapshots_[key];
     if (snapshot == nullptr) snapshot = Make(key);
@@ -158,7 +153,8 @@ class OptionsResolver::Scopes {
 
  private:
   static constexpr int kNone = -1;
-  using Key = std::array<int, 4>;  // places of domain, binding, binding + domain, route
+  // Places of domain, binding, binding + domain, route, and of the gateway whose queue it is.
+  using Key = std::array<int, 5>;
 
   // Exact, then "*.suffix" from the longest, then "*".
   int RouteFor(absl::string_view domain) const {
@@ -173,14 +169,52 @@ class OptionsResolver::Scopes {
     return FindOr(routes_, "*", kNone);
   }
 
-  std::shared_ptr<const mail::DeliveryOptions> Make(const Key& key) const {
-    const auto [domain, binding, binding_domain, route] = key;
+  v1::Options Merge(int domain, int binding, int binding_domain) const {
     v1::Options merged = config_.options();
     if (domain != kNone) Override(config_.domains(domain).options(), merged);
     if (binding != kNone) Override(config_.bindings(binding).options(), merged);
     if (binding_domain != kNone) {
       Override(config_.bindings(binding).domains(binding_domain).options(), merged);
     }
+    return merged;
+  }
+
+  // Mail for a gateway is queued under the gateway's name, of which no scope for domains knows: how
+  // to talk to it is looked up by that name, first among what the binding says.
+  void IndexGateways() {
+    const auto add = [this](const v1::Options& scope, int domain, int binding, int binding_domain) {
+      if (!scope.has_gateway()) return;
+      const v1::Options merged = Merge(domain, binding, binding_domain);
+      gateway_index_.emplace(GatewayKey(QueueOf(merged), binding),
+                             static_cast<int>(gateways_.size()));
+      gateways_.push_back(merged.gateway());
+    };
+    for (int b = 0; b < config_.bindings_size(); ++b) {
+      const v1::BindingConfig& binding = config_.bindings(b);
+      add(binding.options(), kNone, b, kNone);
+      for (int d = 0; d < binding.domains_size(); ++d) {
+        add(binding.domains(d).options(), kNone, b, d);
+      }
+    }
+    add(config_.options(), kNone, kNone, kNone);
+    for (int d = 0; d < config_.domains_size(); ++d) {
+      add(config_.domains(d).options(), d, kNone, kNone);
+    }
+  }
+
+  static std::string GatewayKey(absl::string_view queue, int binding) {
+    return absl::StrCat(binding, " ", queue);
+  }
+
+  int GatewayFor(absl::string_view queue, int binding) const {
+    if (gateways_.empty()) return kNone;
+    const int own = FindOr(gateway_index_, GatewayKey(queue, binding), kNone);
+    return own != kNone ? own : FindOr(gateway_index_, GatewayKey(queue, kNone), kNone);
+  }
+
+  std::shared_ptr<const mail::DeliveryOptions> Make(const Key& key) const {
+    const auto [domain, binding, binding_domain, route, gateway] = key;
+    const v1::Options merged = Merge(domain, binding, binding_domain);
     auto options = std::make_shared<mail::DeliveryOptions>();
     options->generation = generation_;
     SetLimits(merged, *options);
@@ -191,7 +225,11 @@ class OptionsResolver::Scopes {
     options->ehlo_hostname = merged.ehlo_hostname().empty()
                                  ? hostname_
                                  : mail::ParseDomain(merged.ehlo_hostname()).value();
-    if (merged.has_gateway()) options->gateway = GatewayOf(merged.gateway());
+    options->suspend_delivery = merged.suspend_delivery();
+    options->in_doubt_hold = merged.in_doubt() == v1::IN_DOUBT_ACTION_HOLD;
+    if (merged.has_gateway()) options->gateway = GatewayHost(merged.gateway());
+    SetSession(merged, *options);
+    if (gateway != kNone) SetGatewaySession(gateways_[static_cast<std::size_t>(gateway)], *options);
     options->prohibited_hosts = ProhibitedHosts(merged);
     for (const std::string& block : merged.skip_hosts()) AddBlock(block, options->skip_hosts);
     if (route != kNone) options->routes = HostsOf(config_.routes(route));
@@ -215,21 +253,22 @@ class OptionsResolver::Scopes {
   DomainIndex bindings_;
   std::vector<DomainIndex> binding_domains_;  // of each binding
   DomainIndex routes_;                        // by glob
+  std::vector<v1::Gateway> gateways_;
+  DomainIndex gateway_index_;  // of gateways_, by binding and name of the queue
 
   mutable base::Mutex mu_;
   mutable absl::flat_hash_map<Key, std::shared_ptr<const mail::DeliveryOptions>> snapshots_
       ABSL_GUARDED_BY(mu_);
 };
 
-OptionsResolver::OptionsResolver(const postern::v1::Config& config)
-    : scopes_(std::make_shared<const Scopes>(config, 1)) {}
+OptionsResolver::OptionsResolver(const postern::v1::Config& config, std::uint64_t generation)
+    : scopes_(std::make_shared<const Scopes>(config, generation)) {}
 
 OptionsResolver::~OptionsResolver() = default;
 
-void OptionsResolver::Replace(const postern::v1::Config& config) {
+void OptionsResolver::Replace(const postern::v1::Config& config, std::uint64_t generation) {
   // Indexing a large configuration takes its time: meanwhile the old one is in force.
-  base::MutexLock one_at_a_time(replace_mu_);
-  auto next = std::make_shared<const Scopes>(config, generation() + 1);
+  auto next = std::make_shared<const Scopes>(config, generation);
   base::MutexLock lock(mu_);
   scopes_ = std::move(next);
 }

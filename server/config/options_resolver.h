@@ -18,13 +18,13 @@ namespace postern::config {
 
 class OptionsResolver final : public mail::OptionsSource {
  public:
-  // Generation 1. REQUIRES: Check(config) is OK.
-  explicit OptionsResolver(const postern::v1::Config& config);
+  // REQUIRES: Check(config) is OK.
+  explicit OptionsResolver(const postern::v1::Config& config, std::uint64_t generation = 1);
   ~OptionsResolver() override;
 
-  // Puts another configuration in force and counts the generation up. Snapshots that were handed
-  // out stay as they are. REQUIRES: Check(config) is OK.
-  void Replace(const postern::v1::Config& config);
+  // Puts another configuration in force. Snapshots that were handed out stay as they are.
+  // REQUIRES: Check(config) is OK; `generation` is higher than that in force.
+  void Replace(const postern::v1::Config& config, std::uint64_t generation);
 
   // `domain` in lower case, as in mail::PairKey; a binding "" is "default", and one that is not
   // configured has the options of the scopes without binding.
@@ -38,7 +38,6 @@ class OptionsResolver final : public mail::OptionsSource {
 
   std::shared_ptr<const Scopes> scopes() const;
 
-  base::Mutex replace_mu_;  // before mu_
   mutable base::Mutex mu_;
   std::shared_ptr<const Scopes> scopes_ ABSL_GUARDED_BY(mu_);
 };

@@ -39,11 +39,16 @@ void Problems::Add(const std::string& path, absl::string_view cause) {
   problems_.push_back({line == 0 ? 1 : line, path, std::string(cause)});
 }
 
-absl::Status Problems::ToStatus() const {
-  if (problems_.empty()) return absl::OkStatus();
+std::vector<Problem> Problems::List() const {
   std::vector<Problem> sorted = problems_;
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const Problem& a, const Problem& b) { return a.line < b.line; });
+  return sorted;
+}
+
+absl::Status Problems::ToStatus() const {
+  if (problems_.empty()) return absl::OkStatus();
+  const std::vector<Problem> sorted = List();
   std::string all;
   for (std::size_t i = 0; i < sorted.size() && i < kMostListed; ++i) {
     const Problem& problem = sorted[i];

@@ -13,6 +13,12 @@
 
 namespace postern::config {
 
+struct Problem {
+  int line = 0;      // in the file, from 1
+  std::string path;  // "options.retry_schedule[2]"; empty: the text as a whole
+  std::string cause;
+};
+
 class Problems {
  public:
   // `source` is the file's name in messages; empty for a configuration that came from no file.
@@ -33,16 +39,14 @@ class Problems {
   // The configuration as a whole is unreadable: Add would drop whatever comes.
   bool nothing_readable() const { return unreadable_.contains(""); }
 
+  // All of them, in the order of the lines.
+  std::vector<Problem> List() const;
+
   // OK, or INVALID_ARGUMENT: "file:line: path: cause" for each, in the order of the lines, joined
   // by '\n'. Of more than 1000 the rest is counted.
   absl::Status ToStatus() const;
 
  private:
-  struct Problem {
-    int line;
-    std::string path;
-    std::string cause;
-  };
   std::string source_;
   std::vector<Problem> problems_;
   absl::flat_hash_map<std::string, int> lines_;

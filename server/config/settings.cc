@@ -66,6 +66,15 @@ Settings SettingsOf(const postern::v1::Config& config) {
   settings.hostname =
       server.hostname().empty() ? SystemName() : mail::ParseDomain(server.hostname()).value();
   if (server.has_spool_reserve_bytes()) settings.spool_reserve_bytes = server.spool_reserve_bytes();
+  settings.max_queued_messages = server.max_queued_messages();
+  settings.max_memory_bytes = static_cast<std::uint64_t>(server.max_memory_bytes());
+  const postern::v1::DispositionLog& log = server.disposition_log();
+  settings.disposition_log = log.path();
+  if (log.has_max_bytes()) {
+    settings.disposition_log_bytes = static_cast<std::uint64_t>(log.max_bytes());
+  }
+  if (log.has_max_age()) settings.disposition_log_age = FromProto(log.max_age());
+  if (log.has_keep_files()) settings.disposition_log_files = static_cast<int>(log.keep_files());
   const postern::v1::Options& options = config.options();
   if (options.has_max_message_bytes()) {
     settings.max_message_bytes = static_cast<std::uint64_t>(options.max_message_bytes());

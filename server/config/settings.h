@@ -30,6 +30,12 @@ struct Settings {
   std::string log_level = "info";  // as base::SetLogLevel takes it
   std::string hostname;            // never empty
   std::int64_t spool_reserve_bytes = std::int64_t{256} << 20;
+  std::uint64_t max_queued_messages = 0;  // 0: no limit, here and below
+  std::uint64_t max_memory_bytes = 0;
+  std::string disposition_log;  // the file; empty: none
+  std::uint64_t disposition_log_bytes = std::uint64_t{64} << 20;
+  absl::Duration disposition_log_age = absl::Hours(24);
+  int disposition_log_files = 10;
   std::uint64_t max_message_bytes = std::uint64_t{50} << 20;
   absl::Duration drain_budget = absl::Seconds(8);
 };

@@ -9,7 +9,9 @@
 #include "absl/strings/strip.h"
 #include "server/config/bounds.h"
 #include "server/config/hosts.h"
+#include "server/config/redact.h"
 #include "server/config/validate_access.h"
+#include "server/config/session_options.h"
 #include "server/config/values.h"
 #include "server/mail/address.h"
 
@@ -53,6 +55,7 @@ class Validator {
       Report(Element("dns_servers", i), CheckNameServer(config.dns_servers(i)));
     }
     CheckBounds(config, "", problems_);
+    CheckRedacted(config, "", problems_);
   }
 
  private:
@@ -151,6 +154,8 @@ class Validator {
       const auto* cause = v1::DefaultCause_descriptor()->FindValueByNumber(causes[i].cause());
       if (cause == nullptr || cause->number() == v1::DEFAULT_CAUSE_UNSPECIFIED) {
         problems_.Add(Join(where, "cause"), kRequired);
+      } else if (cause->number() == v1::DEFAULT_CAUSE_FORCED_KEEP) {
+        problems_.Add(Join(where, "cause"), "forced_keep is always keep");
       } else {
         unique.Check(ShortName(*cause), Join(where, "cause"));
       }
@@ -212,6 +217,7 @@ class Validator {
       problems_.Add(Join(path, "redial_rate.count"), "required, and more than 0");
     }
     if (options.has_gateway()) CheckGateway(options.gateway(), Join(path, "gateway"));
+    CheckSession(options, path, problems_);
     if (!options.ehlo_hostname().empty()) {
       CheckDomain(options.ehlo_hostname(), Join(path, "ehlo_hostname"), nullptr);
     }

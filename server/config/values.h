@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/duration.pb.h"
+#include "google/protobuf/timestamp.pb.h"
 
 namespace postern::config {
 
@@ -35,5 +36,10 @@ std::string DurationText(absl::Duration duration);
 
 absl::Duration FromProto(const google::protobuf::Duration& duration);
 google::protobuf::Duration ToProto(absl::Duration duration);
+absl::Time FromProto(const google::protobuf::Timestamp& time);
+google::protobuf::Timestamp ToProto(absl::Time time);
+
+// "64MiB", "4KiB" or a plain number: as ParseSize reads it.
+std::string SizeText(std::int64_t bytes);
 
 }  // namespace postern::config

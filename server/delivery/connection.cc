@@ -73,7 +73,10 @@ std::unique_ptr<HostTable::Permit> AskForHost(Pair& pair, const DialTarget& targ
     refusals.retry_at = std::min(refusals.retry_at, avoided);
     return nullptr;
   }
-  HostTable::Answer answer = pair.context().hosts.Acquire("", host, HostLimits(options), now);
+  // Health is that of an address as seen from ours: a blocked binding must not stop the others.
+  const auto source = SourceFor(target.endpoint.address(), options);
+  const std::string from = source.has_value() ? source->to_string() : std::string();
+  HostTable::Answer answer = pair.context().hosts.Acquire(from, host, HostLimits(options), now);
   switch (answer.grant) {
     case HostTable::Grant::kGranted:
       break;
@@ -163,7 +166,7 @@ asio::awaitable<ConnectionEnd> Connection::Attempt(Pair& pair) {
   }
   std::string domain = pair.key().domain;
   const absl::Time asked = pair.context_.clock.Steady();
-  const DialPlan plan = co_await PlanDial(std::move(domain), options, resolver);
+  DialPlan plan = co_await PlanDial(std::move(domain), options, resolver);
   pair.context_.metrics.mx_lookup_seconds.Observe(pair.context_.clock.Steady() - asked);
   pair.domain_record().mxcnt = static_cast<int>(plan.targets.size());
   switch (plan.outcome) {
@@ -197,7 +200,8 @@ asio::awaitable<ConnectionEnd> Connection::Walk(Pair& pair, DialPlan plan) {
   std::size_t allowed = 0;
   std::size_t dialled = 0;
   const std::shared_ptr<const mail::DeliveryOptions> options = pair.options();
-  for (const DialTarget& target : plan.targets) {
+  for (std::size_t i = 0; i < plan.targets.size(); ++i) {
+    const DialTarget& target = plan.targets[i];
     if (IsProhibited(target.endpoint.address(), options->prohibited_hosts)) continue;
     ++allowed;
     if (dialled == kMaxTargets || pair.context_.draining.load(std::memory_order_relaxed)) break;
@@ -207,6 +211,10 @@ asio::awaitable<ConnectionEnd> Connection::Walk(Pair& pair, DialPlan plan) {
     ++dialled;
     DialTarget copy = target;
     end = co_await Dial(pair, std::move(copy), std::move(permit));
+    if (end.try_plaintext) {
+      plan.targets[i--].plaintext = true;  // the same host again
+      continue;
+    }
     if (!end.connected && end.reason == RequeueReason::kConnectFailed) {
       unreachable.push_back(end.host);
     }
@@ -262,9 +270,11 @@ asio::awaitable<ConnectionEnd> Connection::Dial(Pair& pair, DialTarget target,
   info.mx_host = target.host;
   info.remote_address = net::FormatEndpoint(target.endpoint);
   const std::string host = info.remote_address;
+  const std::shared_ptr<const mail::DeliveryOptions> options = pair.options();
+  const auto source = SourceFor(target.endpoint.address(), *options);
   const absl::Time dialled = pair.context_.clock.Steady();
   net::ConnectResult result =
-      co_await net::Connect(target.endpoint, std::nullopt, pair.options()->connect_timeout);
+      co_await net::Connect(target.endpoint, source, options->connect_timeout);
   pair.context_.metrics.Phase(mail::SmtpStage::kConnect)
       .Observe(pair.context_.clock.Steady() - dialled);
   if (result.stream == nullptr) {
@@ -286,8 +296,8 @@ asio::awaitable<ConnectionEnd> Connection::Dial(Pair& pair, DialTarget target,
   --pair.dialing_;
   pair.context_.metrics.dialing.Add(-1);
   // On the heap: the coroutine's frame would carry it through all of the dialling otherwise.
-  const auto session =
-      std::make_unique<Session>(pair, std::move(result.stream), std::move(info), std::move(permit));
+  const auto session = std::make_unique<Session>(pair, std::move(result.stream), std::move(info),
+                                                 std::move(permit), target.plaintext);
   ConnectionEnd end = co_await session->Run();
   end.host = host;
   ++pair.dialing_;  // until another host is reached, or the pair is told

@@ -4,8 +4,11 @@
 #include <atomic>
 
 #include "server/base/clock.h"
+#include "server/delivery/disposition_log.h"
+#include "server/delivery/holds.h"
 #include "server/delivery/host_table.h"
 #include "server/delivery/metrics.h"
+#include "server/delivery/open_rows.h"
 #include "server/delivery/pair_board.h"
 #include "server/hooks/hook_point.h"
 #include "server/mail/binding.h"
@@ -23,9 +26,12 @@ struct Context {
   hooks::HookPoint& hook_point;
   queue::History& history;
   DeliveryMetrics& metrics;
-  PairBoard board;
-  HostTable hosts;
+  PairBoard board{};
+  HostTable hosts{};
+  OpenRows open_rows{};
   std::atomic<bool> draining{false};
+  HoldTable holds{spool, clock};
+  DispositionLog* disposition_log = nullptr;  // null: none
 };
 
 }  // namespace postern::delivery

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/mail/connection.h"
+#include "server/mail/hold.h"
 #include "server/mail/row.h"
 
 namespace postern::delivery {
@@ -33,8 +35,9 @@ class Intake {
 
   // Checks, stores and queues one message; its id is minted here. `done` is called exactly once, on
   // this thread (a refusal) or on the spool's writer (the message is on disk): only hand over.
-  // INVALID_ARGUMENT names the field ("recipients[1]: ..."); RESOURCE_EXHAUSTED: no room on disk;
-  // UNAVAILABLE: draining, or the spool cannot write. Nothing is stored unless the status is OK.
+  // INVALID_ARGUMENT names the field ("recipients[1]: ..."); RESOURCE_EXHAUSTED: a watermark is
+  // reached (admission.h); UNAVAILABLE: draining, or the spool cannot write; both with when to try
+  // again (base/retry_after.h), but for draining. Nothing is stored unless the status is OK.
   virtual void Submit(mail::Submission submission, Done done) = 0;
 };
 
@@ -46,10 +49,14 @@ struct QueueInfo {
   std::uint64_t in_session = 0;  // rows that a session holds
   std::uint64_t open_connections = 0;
   std::uint64_t dialing = 0;
+  std::uint64_t connection_goal = 0;                 // how many connections the pair wants
+  std::shared_ptr<const mail::Reply> last_failure;   // of the pair; null: none since a success
+  std::uint64_t config_generation = 0;               // that the pair's options come from
   absl::Time oldest = absl::InfiniteFuture();        // of all rows; infinite: none
   absl::Time next_attempt = absl::InfiniteFuture();  // of the delayed rows
   absl::Time backoff_until = absl::InfinitePast();   // no new connection before
-  std::string waiting_for;  // why nothing moves: "", "back-off", "dns", "redial rate", "drain"
+  std::optional<mail::Hold> hold;                    // what keeps it from delivering
+  std::string waiting_for;  // why nothing moves: "", "back-off", "redial rate", "spool", "drain"...
 };
 
 struct ConnectionEntry {
@@ -58,7 +65,9 @@ struct ConnectionEntry {
       phase;  // "greeting", "ehlo", "mail", "rcpt", "data", "body", "verdict", "idle", "quit"
   std::uint64_t deliveries = 0;
   std::uint64_t attempts = 0;
+  std::uint64_t recipients = 0;
   std::uint64_t bytes = 0;
+  base::Id message_id;  // of the transaction that is open; else empty
   absl::Time opened;
 };
 
@@ -88,7 +97,8 @@ class Control {
 };
 
 struct MessageView {
-  std::vector<mail::Row> rows;  // in order of index
+  std::vector<mail::Row> rows;              // in order of index
+  std::vector<std::uint16_t> in_session{};  // indices of the rows that a session holds
 };
 
 class MessageSource {

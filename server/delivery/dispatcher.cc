@@ -5,30 +5,23 @@
 #include <future>
 #include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/string_view.h"
 #include "server/base/log.h"
+#include "server/delivery/session.h"
 
 namespace postern::delivery {
-namespace {
-
-bool GlobMatches(absl::string_view glob, absl::string_view domain) {
-  if (glob.empty() || glob == "*") return true;
-  if (absl::StartsWith(glob, "*.")) return absl::EndsWithIgnoreCase(domain, glob.substr(1));
-  return absl::EqualsIgnoreCase(glob, domain);
-}
-
-}  // namespace
-
-Dispatcher::Dispatcher(Context& context, Options options,
+Dispatcher::Dispatcher(Context& context, Admission& admission, Options options,
                        const Scheduler::MakeResolver& make_resolver)
     : context_(context),
-      intake_(context, options.limits,
+      intake_(context, admission, options.limits,
               [this](queue::RowPtr row) {
                 Scheduler& scheduler = SchedulerOf(row->row.pair->domain);
                 scheduler.Enqueue(std::move(row));
               }),
-      messages_(context) {
+      messages_(context),
+      operator_(context, schedulers_, messages_, [this](queue::RowPtr row) {
+        Scheduler& scheduler = SchedulerOf(row->row.pair->domain);
+        scheduler.Enqueue(std::move(row));
+      }) {
   for (int i = 0; i < std::max(options.threads, 1); ++i) {
     schedulers_.push_back(std::make_unique<Scheduler>(context, i, make_resolver));
   }
@@ -40,7 +33,18 @@ Scheduler& Dispatcher::SchedulerOf(const std::string& domain) {
   return *schedulers_[absl::Hash<std::string>{}(domain) % schedulers_.size()];
 }
 
+void Dispatcher::NoteInDoubt(mail::Row& row) const {
+  const bool hold = context_.options.ForPair(row.pair->domain, row.pair->binding)->in_doubt_hold;
+  const absl::Time next_attempt = hold ? absl::InfiniteFuture() : row.next_attempt;
+  if (row.reason == mail::RequeueReason::kInDoubt && row.next_attempt == next_attempt) return;
+  row.reason = mail::RequeueReason::kInDoubt;
+  row.next_attempt = next_attempt;
+  context_.spool.Update(row);  // for those who ask: they read the spool
+}
+
 absl::Status Dispatcher::Recover() {
+  // Before any row finds its pair.
+  if (absl::Status status = context_.holds.Load(); !status.ok()) return status;
   std::vector<mail::Row> message;  // the rows of one message, collected
   std::uint64_t count = 0;
   const auto take = [&] {
@@ -56,7 +60,7 @@ absl::Status Dispatcher::Recover() {
           row->message->Finish(std::move(row->row));
           continue;
         }
-        if (row->row.in_doubt) row->row.reason = mail::RequeueReason::kInDoubt;
+        if (row->row.in_doubt) NoteInDoubt(row->row);
         ++count;
         Scheduler& scheduler = SchedulerOf(row->row.pair->domain);
         scheduler.Enqueue(std::move(row));
@@ -90,9 +94,8 @@ std::vector<QueueInfo> Dispatcher::ListQueues(const std::string& domain_glob,
                                               const std::string& binding) {
   std::vector<QueueInfo> queues;
   if (!started_) return queues;
-  const auto match = [&](const mail::PairKey& key) {
-    return GlobMatches(domain_glob, key.domain) && (binding.empty() || binding == key.binding);
-  };
+  const mail::Scope scope{domain_glob.empty() ? "*" : domain_glob, binding};
+  const auto match = [&](const mail::PairKey& key) { return scope.Matches(key); };
   for (auto& scheduler : schedulers_) {
     scheduler->Run([&] { scheduler->ListQueues(match, &queues); });
   }
@@ -142,11 +145,20 @@ DrainProgress Dispatcher::drain_progress() const {
   return progress;
 }
 
+void Dispatcher::ConfigurationChanged(std::optional<std::vector<std::string>> dns_servers,
+                                      std::uint64_t max_message_bytes) {
+  intake_.SetMaxMessageBytes(max_message_bytes);
+  for (auto& scheduler : schedulers_) {
+    scheduler->Post(
+        [each = scheduler.get(), dns_servers] { each->ConfigurationChanged(dns_servers); });
+  }
+}
+
 void Dispatcher::RequestShutdown(const mail::ConnectionInfo& connection,
                                  hooks::ShutdownVerdict verdict) {
   Scheduler* scheduler = &SchedulerOf(connection.pair->domain);
   scheduler->Post([scheduler, id = connection.id, verdict = std::move(verdict)] {
-    scheduler->RequestShutdown(id, verdict);
+    if (Session* session = scheduler->FindSession(id)) session->RequestShutdown(verdict);
   });
 }
 

@@ -9,6 +9,8 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "server/base/mutex.h"
@@ -16,6 +18,7 @@
 #include "server/delivery/control.h"
 #include "server/delivery/intake.h"
 #include "server/delivery/messages.h"
+#include "server/delivery/operator.h"
 #include "server/delivery/queue_metrics.h"
 #include "server/delivery/scheduler.h"
 #include "server/hooks/observer.h"
@@ -29,7 +32,9 @@ class Dispatcher final : public Control, public hooks::SessionControl {
     IntakeLimits limits;
   };
 
-  Dispatcher(Context& context, Options options, const Scheduler::MakeResolver& make_resolver);
+  // REQUIRES: context and admission outlive this.
+  Dispatcher(Context& context, Admission& admission, Options options,
+             const Scheduler::MakeResolver& make_resolver);
   ~Dispatcher() override;
 
   // Reads every row of the spool. Thread: the main thread, before Start().
@@ -41,6 +46,7 @@ class Dispatcher final : public Control, public hooks::SessionControl {
 
   Intake& intake() { return intake_; }
   MessageSource& messages() { return messages_; }
+  Operations& operations() { return operator_; }
 
   // Control
   std::vector<QueueInfo> ListQueues(const std::string& domain_glob,
@@ -48,6 +54,10 @@ class Dispatcher final : public Control, public hooks::SessionControl {
   std::vector<ConnectionEntry> ListConnections() override;
   void BeginDrain(absl::Duration budget) override;
   DrainProgress drain_progress() const override;
+
+  // Another configuration is in force: pairs and sessions look at it now. Thread: any.
+  void ConfigurationChanged(std::optional<std::vector<std::string>> dns_servers,
+                            std::uint64_t max_message_bytes);
 
   // hooks::SessionControl
   void RequestShutdown(const mail::ConnectionInfo& connection,
@@ -62,11 +72,14 @@ class Dispatcher final : public Control, public hooks::SessionControl {
 
  private:
   Scheduler& SchedulerOf(const std::string& domain);
+  // A row that a dead process left in doubt, or that waited with it: tried again, or held.
+  void NoteInDoubt(mail::Row& row) const;
 
   Context& context_;
   std::vector<std::unique_ptr<Scheduler>> schedulers_;
   SpoolIntake intake_;
   SpoolMessages messages_;
+  Operator operator_;
   std::atomic<bool> started_{false};
   base::Mutex totals_mu_;
   std::vector<std::vector<BindingTotals>> last_totals_ ABSL_GUARDED_BY(totals_mu_);  // by scheduler

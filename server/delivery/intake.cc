@@ -6,6 +6,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/retry_after.h"
 #include "server/delivery/routing.h"
 #include "server/mail/address.h"
 
@@ -42,15 +43,16 @@ absl::Status SpoolIntake::Check(mail::Submission& submission) const {
   if (context_.draining.load(std::memory_order_relaxed)) {
     return absl::UnavailableError("draining: no new mail is taken; submit elsewhere or later");
   }
+  if (absl::Status status = admission_.Admit(); !status.ok()) return status;
   if (submission.recipients.empty()) return Invalid("recipients", "there is none");
-  if (submission.recipients.size() > static_cast<std::size_t>(limits_.max_recipients)) {
-    return Invalid("recipients", absl::StrCat("more than ", limits_.max_recipients));
+  if (submission.recipients.size() > static_cast<std::size_t>(max_recipients_)) {
+    return Invalid("recipients", absl::StrCat("more than ", max_recipients_));
   }
   if (submission.content.empty()) return Invalid("content", "is empty");
-  if (submission.content.size() > limits_.max_message_bytes) {
-    return Invalid("content",
-                   absl::StrCat("has ", submission.content.size(), " bytes; max_message_bytes is ",
-                                limits_.max_message_bytes));
+  const std::uint64_t most_bytes = max_message_bytes_;
+  if (submission.content.size() > most_bytes) {
+    return Invalid("content", absl::StrCat("has ", submission.content.size(),
+                                           " bytes; max_message_bytes is ", most_bytes));
   }
   if (submission.binding.empty()) submission.binding = std::string(mail::kDefaultBinding);
   if (!context_.options.KnowsBinding(submission.binding)) {
@@ -102,8 +104,8 @@ absl::StatusOr<std::vector<mail::Row>> SpoolIntake::MakeRows(
       row.submitter = submission.submitter;
       row.token = submission.token;
     }
-    rows[found->second].recipients.push_back(mail::Recipient{std::move(text), {}, nullptr});
-    rows[found->second].recipients.back().disposition = mail::Disposition::kQueued;
+    rows[found->second].recipients.push_back(
+        mail::Recipient{std::move(text), mail::Disposition::kQueued, nullptr, now});
   }
   for (mail::Row& row : rows) {
     row.row_count = static_cast<std::uint16_t>(rows.size());
@@ -124,7 +126,11 @@ void SpoolIntake::Submit(mail::Submission submission, Done done) {
   context_.spool.Store(
       std::move(submission.content), to_store,
       [this, rows, done = std::move(done)](absl::Status stored) {
-        if (!stored.ok()) return done(std::move(stored));
+        if (!stored.ok()) {
+          const bool room = absl::IsResourceExhausted(stored);
+          const auto cause = room ? AdmissionCause::kDisk : AdmissionCause::kSpool;
+          return done(base::WithRetryAfter(std::move(stored), RetryDelay(cause)));
+        }
         context_.metrics.accepted_messages.Add();
         Receipt receipt;
         receipt.message_id = rows->front().message_id;

@@ -24,8 +24,22 @@ bool Matches(const std::vector<mail::Row>& rows, const MessageSource::Query& que
 
 }  // namespace
 
+void SpoolMessages::AddRow(mail::Row row, MessageView& view) const {
+  AddTrouble(row);
+  if (!row.final() && context_.open_rows.Contains(row)) view.in_session.push_back(row.index);
+  view.rows.push_back(std::move(row));
+}
+
 void SpoolMessages::AddTrouble(mail::Row& row) const {
   if (row.final()) return;
+  if (row.next_attempt == absl::InfiniteFuture()) return;  // it waits for an operator itself
+  const auto options = context_.options.ForPair(row.pair->domain, row.pair->binding);
+  if (const std::optional<mail::Hold> hold = context_.holds.Find(*row.pair, *options)) {
+    // The row keeps its dispositions: to be held up is no attempt.
+    row.next_attempt = std::max(row.next_attempt, hold->until);
+    row.reason = hold->requeue_reason();
+    return;
+  }
   const std::optional<PairTrouble> trouble = context_.board.Find(*row.pair);
   if (!trouble.has_value() || trouble->until <= row.next_attempt) return;
   row.next_attempt = trouble->until;
@@ -40,20 +54,21 @@ void SpoolMessages::AddTrouble(mail::Row& row) const {
 absl::StatusOr<MessageView> SpoolMessages::Get(const base::Id& message_id) {
   // The history first: a message that is finished is there before it leaves the spool.
   if (auto finished = context_.history.Find(message_id, context_.clock.Now())) {
-    return MessageView{*std::move(finished)};
+    return MessageView{*std::move(finished), {}};
   }
   absl::StatusOr<std::vector<mail::Row>> rows = context_.spool.ReadRows(message_id);
   if (!rows.ok()) {
     // It may have been finished between the two looks.
     if (auto finished = context_.history.Find(message_id, context_.clock.Now())) {
-      return MessageView{*std::move(finished)};
+      return MessageView{*std::move(finished), {}};
     }
     if (!absl::IsNotFound(rows.status())) return rows.status();
     return absl::NotFoundError(absl::StrCat("message_id: no message ", message_id.ToString(),
                                             " (finished ones are kept for 15 minutes)"));
   }
-  for (mail::Row& row : *rows) AddTrouble(row);
-  return MessageView{*std::move(rows)};
+  MessageView view;
+  for (mail::Row& row : *rows) AddRow(std::move(row), view);
+  return view;
 }
 
 absl::StatusOr<MessageSource::Page> SpoolMessages::List(const Query& query) {
@@ -73,8 +88,7 @@ absl::StatusOr<MessageSource::Page> SpoolMessages::List(const Query& query) {
     if (!current.rows.empty() && current.rows.front().message_id != row.message_id && !take()) {
       return false;
     }
-    AddTrouble(row);
-    current.rows.push_back(std::move(row));
+    AddRow(std::move(row), current);
     return true;
   });
   if (!status.ok()) return status;
@@ -82,7 +96,7 @@ absl::StatusOr<MessageSource::Page> SpoolMessages::List(const Query& query) {
   for (auto& rows : context_.history.After(query.after, SIZE_MAX, context_.clock.Now())) {
     if (Matches(rows, query)) {
       const base::Id id = rows.front().message_id;
-      found.insert_or_assign(id, MessageView{std::move(rows)});
+      found.insert_or_assign(id, MessageView{std::move(rows), {}});
     }
   }
   Page page;

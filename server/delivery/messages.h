@@ -15,6 +15,8 @@ class SpoolMessages final : public MessageSource {
   absl::StatusOr<Page> List(const Query& query) override;
 
  private:
+  // Adds a row of the spool as it is now.
+  void AddRow(mail::Row row, MessageView& view) const;
   // A pair in back-off defers all its rows without writing to any: say so for this one.
   void AddTrouble(mail::Row& row) const;
 

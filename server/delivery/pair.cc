@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/check.h"
+#include "server/base/log.h"
 #include "server/delivery/connection.h"
 #include "server/delivery/scheduler.h"
 #include "server/delivery/session.h"
@@ -76,27 +78,39 @@ void Pair::Add(queue::RowPtr row) {
 queue::RowPtr Pair::TakeNext() {
   if (!context_.spool.healthy()) return nullptr;
   queue::RowPtr row = queue_.TakeNext();
-  if (row != nullptr) ++rows_in_session_;
+  if (row == nullptr) return nullptr;
+  ++rows_in_session_;
+  context_.open_rows.Add(row->row);
   return row;
 }
 
-void Pair::PutBack(queue::RowPtr row) {
+void Pair::LeaveSession(const queue::QueuedRow& row) {
   --rows_in_session_;
+  context_.open_rows.Remove(row.row);
+}
+
+void Pair::PutBack(queue::RowPtr row) {
+  LeaveSession(*row);
+  if (CancelledMeanwhile(row)) return;
   queue_.AddActiveFirst(std::move(row));
 }
 
 void Pair::Defer(queue::RowPtr row) {
-  --rows_in_session_;
+  LeaveSession(*row);
+  if (CancelledMeanwhile(row)) return;
   recorder_.Save(*row);
   queue_.AddDelayed(std::move(row));
+  scheduler_.MaintainSoon(this);  // its due time: the session may idle past it
 }
 
 void Pair::Finish(queue::RowPtr row) {
-  --rows_in_session_;
+  LeaveSession(*row);
+  cancellations_.erase(row->row.message_id);
   recorder_.Finish(std::move(row));
 }
 
 void Pair::NoteSuccess() {
+  last_failure_ = nullptr;
   unreachable_ = failed_walks_ = 0;
   if (consecutive_failures_ == 0 && !backoff_is_hosts_) return;
   consecutive_failures_ = 0;
@@ -114,6 +128,7 @@ void Pair::FailActive(const mail::Reply& reply) {
 
 void Pair::BackOff(mail::RequeueReason reason, std::shared_ptr<const mail::Reply> reply) {
   const absl::Time steady = context_.clock.Steady();
+  last_failure_ = reply;
   // Connections that fail side by side are one failure.
   if (steady < backoff_until_) return;
   ++consecutive_failures_;
@@ -131,6 +146,7 @@ void Pair::WaitUntil(absl::Time steady, mail::RequeueReason reason,
 
 void Pair::BackOffUnreachable(const ConnectionEnd& end) {
   const absl::Time steady = context_.clock.Steady();
+  last_failure_ = end.reply;
   if (steady < backoff_until_) return;
   unreachable_ += static_cast<std::uint32_t>(end.unreachable.size());
   ++failed_walks_;
@@ -210,13 +226,29 @@ void Pair::OnConnectionEnded(const ConnectionEnd& end) {
     absl::Time& until = avoided_[end.host];
     until = std::max(until, context_.clock.Steady() + end.avoid_host);
   }
-  if (end.hold > absl::ZeroDuration()) {
-    backoff_until_ = std::max(backoff_until_, context_.clock.Steady() + end.hold);
-    backoff_until_wall_ = context_.clock.Now() + (backoff_until_ - context_.clock.Steady());
-    context_.board.Set(*key_,
-                       PairTrouble{backoff_until_wall_, mail::RequeueReason::kPolicyHold, nullptr});
-  }
+  if (end.limit_changed && surplus_ > 0) --surplus_;
   scheduler_.MaintainSoon(this);
+}
+
+void Pair::Hold(absl::Duration duration, const std::string& who, const std::string& reason) {
+  mail::Hold hold;
+  hold.kind = mail::Hold::Kind::kPolicy;
+  hold.scope = {key_->domain, key_->binding};
+  hold.who = who;
+  hold.reason = reason;
+  hold.since = context_.clock.Now();
+  hold.until = hold.since + std::min(duration, mail::kLongestPolicyHold);
+  base::Log().info("{} holds {} for {}: {}", who, hold.scope.ToString(),
+                   absl::FormatDuration(hold.until - hold.since), reason);
+  const absl::Status put = context_.holds.Put(std::move(hold));
+  POSTERN_CHECK(put.ok());  // only suspensions are limited
+}
+
+bool Pair::TakeSurplus() {
+  const auto most = static_cast<std::size_t>(options()->max_outbound_connections);
+  if (connections_ - std::min(surplus_, connections_) <= most) return false;
+  ++surplus_;
+  return true;
 }
 
 void Pair::FillRecord(hooks::ConnectionAttempt& attempt) {
@@ -254,14 +286,18 @@ bool Pair::MayDial(absl::Time steady) {
   return true;
 }
 
+std::size_t Pair::ConnectionGoal() const {
+  return queue::ConnectionGoal(*options_, queue_.active_size() + rows_in_session_);
+}
+
 void Pair::OpenConnections() {
   const absl::Time steady = context_.clock.Steady();
   if (context_.draining.load(std::memory_order_relaxed) || steady < backoff_until_ ||
-      parking_.has_value() || !context_.spool.healthy()) {
+      parking_.has_value() || !context_.spool.healthy() || hold() != nullptr) {
     return;
   }
-  const std::size_t goal =
-      queue::ConnectionGoal(*options(), queue_.active_size() + rows_in_session_);
+  options();  // the present ones
+  const std::size_t goal = ConnectionGoal();
   // Rows that open or coming connections will take anyway need no further ones.
   while (queue_.active_size() > dialing_ && connections_ < goal && MayDial(steady)) {
     ++connections_;
@@ -278,10 +314,10 @@ void Pair::Maintain() {
   EndParking();
   if (consecutive_failures_ == 0 && backoff_until_ != absl::InfinitePast() &&
       backoff_until_ <= context_.clock.Steady()) {
-    backoff_until_ = backoff_until_wall_ = absl::InfinitePast();  // a hold is over
+    backoff_until_ = backoff_until_wall_ = absl::InfinitePast();
     context_.board.Clear(*key_);
   }
-  std::size_t to_wake = queue_.active_size();
+  std::size_t to_wake = suspended() ? idle_.size() : queue_.active_size();
   for (auto it = idle_.begin(); it != idle_.end() && to_wake > 0; --to_wake) (*it++)->Wake();
   // An idle session that was woken takes its row in its own turn; it counts as a connection.
   if (idle_.empty() || queue_.active_size() > idle_.size()) OpenConnections();
@@ -299,6 +335,9 @@ void Pair::ArmTimer() {
     if (backoff_until_ > steady) at = std::min(at, backoff_until_);
     if (redial_at_ > steady) at = std::min(at, redial_at_);
     if (parking_.has_value()) at = std::min(at, parking_->until);
+    if (const mail::Hold* held = hold(); held != nullptr && held->until != absl::InfiniteFuture()) {
+      at = std::min(at, steady + std::min(kLongestSleep, held->until - context_.clock.Now()));
+    }
     if (!context_.spool.healthy()) at = std::min(at, steady + kSpoolRetry);
   }
   if (at == absl::InfiniteFuture() || (timer_at_ <= at && timer_at_ > steady)) return;
@@ -340,8 +379,12 @@ QueueInfo Pair::info() const {
   info.in_session = rows_in_session_;
   info.open_connections = connections_ - dialing_;
   info.dialing = dialing_;
+  info.connection_goal = ConnectionGoal();
+  info.last_failure = last_failure_;
+  info.config_generation = options_->generation;
   info.oldest = queue_.oldest();
   info.next_attempt = queue_.next_due();
+  info.hold = context_.holds.Find(*key_, *options_);
   const absl::Time steady = context_.clock.Steady();
   if (backoff_until_ > steady) info.backoff_until = backoff_until_wall_;
   if (queue_.active_size() > 0) {
@@ -354,7 +397,7 @@ QueueInfo Pair::info() const {
     } else if (parking_.has_value()) {
       info.waiting_for = Words(parking_->grant);
     } else if (redial_at_ > steady) {
-      info.waiting_for = "redial_rate";
+      info.waiting_for = "redial rate";
     } else if (dialing_ > 0) {
       info.waiting_for = "connection";
     }

@@ -16,6 +16,7 @@
 #include "server/delivery/context.h"
 #include "server/delivery/control.h"
 #include "server/delivery/host_table.h"
+#include "server/delivery/operations.h"
 #include "server/delivery/queue_metrics.h"
 #include "server/delivery/recorder.h"
 #include "server/hooks/records.h"
@@ -34,10 +35,17 @@ struct ConnectionEnd {
   bool replace_throttled = false;  // ended by a hook, a verdict or the peer: redial_rate applies
   mail::RequeueReason reason = mail::RequeueReason::kConnectFailed;
   std::shared_ptr<const mail::Reply> reply;  // what to show for a failure
-  absl::Duration hold;                       // > 0: no new connection for so long
+  bool limit_changed = false;                // a new configuration forbade it
   absl::Duration avoid_host;                 // > 0: not to `host` for so long
   std::string host;                          // "192.0.2.1:25" of the last that was dialled
   std::vector<std::string> unreachable;      // hosts that could not be connected to
+  bool try_plaintext = false;                // TLS failed, and may be done without
+};
+
+// What CancelMessage asks of a row.
+struct Cancellation {
+  std::vector<std::string> recipients;  // addresses; none: all
+  std::shared_ptr<const mail::Reply> reply;
 };
 
 // Why a pair may not dial although nothing failed just now.
@@ -86,6 +94,15 @@ class Pair {
   void AddIdle(Session* session) { idle_.push_back(session); }
   void RemoveIdle(Session* session) { idle_.remove(session); }
   void OnConnectionEnded(const ConnectionEnd& end);
+  // A provider's word: no new connection for so long, but not longer than kLongestPolicyHold.
+  void Hold(absl::Duration duration, const std::string& who, const std::string& reason);
+  // What keeps the pair from delivering, null if nothing does; valid until the next call.
+  const mail::Hold* hold();
+  // No delivery at all: sessions end at their boundary.
+  bool suspended();
+  // There are more connections than max_outbound_connections allows now: true for as many callers
+  // as must end theirs, each of which does, with cause limit_changed.
+  bool TakeSurplus();
   // Sets the record's fields for a call of post_initiate_connection_smtp.
   void FillRecord(hooks::ConnectionAttempt& attempt);
   hooks::DomainRecord& domain_record() { return *record_; }
@@ -95,6 +112,23 @@ class Pair {
 
   // Idle sessions end now, the others at their next transaction boundary; no new connection.
   void BeginDrain();
+
+  // --- for an operator; see operations.h
+  // Up to `limit` delayed rows are due from `start` on, those attempted since left out; returns how
+  // many. Of one message, if `only` is not empty.
+  std::uint64_t Flush(const base::Id& only, absl::Time start, std::size_t limit);
+  // Ends the back-off if the pair has rows of `only` (empty: any); returns how many gain by it.
+  std::uint64_t EndBackOff(const base::Id& only);
+  // Fails up to `limit` rows that were created before `start`; returns how many.
+  std::uint64_t FailQueued(const std::shared_ptr<const mail::Reply>& reply, absl::Time start,
+                           std::size_t limit);
+  // Takes out up to `limit` rows that were created before `start` for the queues they belong to
+  // under another binding, and records that; adds them to *moved and returns how many.
+  std::uint64_t TakeForBinding(const std::string& binding, absl::Time start, std::size_t limit,
+                               std::vector<queue::RowPtr>* moved);
+  void Cancel(const mail::Row& wanted, const Cancellation& cancellation);
+  // Settles the row if it is in doubt and not in a session; returns how many were.
+  std::uint64_t Resolve(const mail::Row& wanted, Resolution resolution);
 
   const mail::PairKey& key() const { return *key_; }
   const std::shared_ptr<const mail::PairKey>& key_ptr() const { return key_; }
@@ -114,6 +148,13 @@ class Pair {
 
  private:
   void ExpireRows(absl::Time now);
+  void LeaveSession(const queue::QueuedRow& row);
+  std::size_t ConnectionGoal() const;
+  bool Holds(const base::Id& message_id) const;
+  std::vector<queue::RowPtr> TakeRow(const mail::Row& wanted);
+  // Both: true when nothing is left of the row, which is then finished.
+  bool CancelRow(queue::RowPtr& row, const Cancellation& cancellation);
+  bool CancelledMeanwhile(queue::RowPtr& row);
   void OpenConnections();
   bool MayDial(absl::Time steady);
   void WaitUntil(absl::Time steady, mail::RequeueReason reason,
@@ -133,12 +174,19 @@ class Pair {
 
   queue::PairQueue queue_;
   std::size_t rows_in_session_ = 0;
-  std::size_t connections_ = 0;  // dialing or open
+  // By message: what was asked of rows that are in a session.
+  absl::flat_hash_map<base::Id, Cancellation> cancellations_;
+  std::optional<mail::Hold> hold_;     // as of the two generations below
+  std::uint64_t hold_generation_ = 0;  // of context_.holds
+  std::uint64_t hold_options_ = 0;     // of options_
+  std::size_t connections_ = 0;        // dialing or open
   std::size_t dialing_ = 0;
+  std::size_t surplus_ = 0;  // of those: told by TakeSurplus to end
   std::list<Session*> idle_;
 
   std::uint64_t attempt_number_ = 0;
   std::uint32_t consecutive_failures_ = 0;
+  std::shared_ptr<const mail::Reply> last_failure_;       // null: none since the last success
   absl::Time backoff_until_ = absl::InfinitePast();       // steady clock
   absl::Time backoff_until_wall_ = absl::InfinitePast();  // the same moment, to be shown
   std::uint32_t unreachable_ = 0;                         // connections that failed, in a row

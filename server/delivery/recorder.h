@@ -4,6 +4,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "server/delivery/context.h"
 #include "server/queue/age_book.h"
@@ -17,12 +19,23 @@ class Recorder {
   Recorder(Context& context, queue::AgeBook& ages, int binding_slot)
       : context_(context), ages_(ages), binding_slot_(binding_slot) {}
 
+  // Counts and logs a recipient whose disposition was just set. Once for each attempt that set it.
+  void Note(const mail::Row& row, const mail::Recipient& recipient);
+
   // The row has changed and goes on: record its present state.
   void Save(const queue::QueuedRow& row);
+
+  // The row leaves the pair's queue, for another one or for good.
+  void Leave(const queue::QueuedRow& row);
 
   // Every recipient of the row is final: record that, and delete the message if this was its last
   // row.
   void Finish(queue::RowPtr row);
+
+  // Cancels the recipients that are not final and are among these addresses (none: all); does not
+  // record the row.
+  void Cancel(queue::QueuedRow& row, const std::vector<std::string>& addresses,
+              const std::shared_ptr<const mail::Reply>& reply);
 
   // Gives every recipient that is not final this disposition and reply, then finishes the row.
   void FinishAs(queue::RowPtr row, mail::Disposition disposition,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -88,6 +89,40 @@ bool IsProhibited(const asio::ip::address& address, const std::vector<mail::Addr
   return std::any_of(blocks.begin(), blocks.end(), inside);
 }
 
+std::optional<asio::ip::address> SourceFor(const asio::ip::address& remote,
+                                           const mail::DeliveryOptions& options) {
+  return AsAddress(remote.is_v6() ? options.bind_ipv6 : options.bind_ipv4);
+}
+
+void ApplyAddressFamily(mail::AddressFamily family, DialPlan& plan) {
+  using mail::AddressFamily;
+  if (family == AddressFamily::kAny || plan.outcome != dns::MxOutcome::kOk) return;
+  const bool v6 = family == AddressFamily::kIpv6Only || family == AddressFamily::kPreferIpv6;
+  const bool only = family == AddressFamily::kIpv4Only || family == AddressFamily::kIpv6Only;
+  const auto wanted = [v6](const DialTarget& t) { return t.endpoint.address().is_v6() == v6; };
+  std::vector<DialTarget>& targets = plan.targets;
+  if (only) {
+    targets.erase(std::remove_if(targets.begin(), targets.end(), std::not_fn(wanted)),
+                  targets.end());
+    if (!targets.empty()) return;
+    plan.outcome = dns::MxOutcome::kNoAddress;
+    plan.error = absl::StrCat("no host has an IPv", v6 ? 6 : 4, " address (address_family)");
+    return;
+  }
+  for (auto host = targets.begin(); host != targets.end();) {
+    const auto end = std::find_if(host, targets.end(),
+                                  [host](const DialTarget& t) { return t.host != host->host; });
+    std::stable_partition(host, end, wanted);
+    host = end;
+  }
+}
+
+bool IsProhibitedEndpoint(absl::string_view endpoint,
+                          const std::vector<mail::AddressBlock>& blocks) {
+  const auto address = AsAddress(endpoint.substr(0, endpoint.rfind(':')));
+  return address.has_value() && IsProhibited(*address, blocks);
+}
+
 bool NeedsLookup(absl::string_view queue_domain, const mail::DeliveryOptions& options,
                  dns::Resolver& resolver) {
   if (const auto gateway = GatewayOf(queue_domain)) return !AsAddress(gateway->host).has_value();
@@ -120,6 +155,7 @@ asio::awaitable<DialPlan> PlanDial(std::string queue_domain,
     // A host of our own configuration that is not in DNS is our mistake, not the recipients'.
     else if (plan.outcome == dns::MxOutcome::kNoDomain)
       plan.outcome = dns::MxOutcome::kNoAddress;
+    ApplyAddressFamily(options->address_family, plan);
     co_return plan;
   }
   std::shared_ptr<const dns::MxAnswer> answer = resolver.Cached(queue_domain);
@@ -131,6 +167,7 @@ asio::awaitable<DialPlan> PlanDial(std::string queue_domain,
   for (const dns::Target& target : answer->targets) {
     plan.targets.push_back(DialTarget{target.host, At(target.address, options->remote_smtp_port)});
   }
+  ApplyAddressFamily(options->address_family, plan);
   co_return plan;
 }
 

@@ -25,10 +25,19 @@ std::optional<mail::HostPort> GatewayOf(absl::string_view queue_domain);
 // True if `address` is in one of the blocks.
 bool IsProhibited(const asio::ip::address& address, const std::vector<mail::AddressBlock>& blocks);
 
+// Where a connection to `remote` is to come from; nullopt: wherever the system says.
+std::optional<asio::ip::address> SourceFor(const asio::ip::address& remote,
+                                           const mail::DeliveryOptions& options);
+
+// The same for an endpoint as ConnectionInfo has it ("192.0.2.1:25", "[2001:db8::1]:25").
+bool IsProhibitedEndpoint(absl::string_view endpoint,
+                          const std::vector<mail::AddressBlock>& blocks);
+
 // One place to dial.
 struct DialTarget {
   std::string host;
   asio::ip::tcp::endpoint endpoint;
+  bool plaintext = false;  // without STARTTLS, after a handshake that failed
 };
 
 struct DialPlan {
@@ -36,6 +45,10 @@ struct DialPlan {
   std::string error;
   std::vector<DialTarget> targets;
 };
+
+// Takes away the addresses that options.address_family excludes and puts those that it prefers to
+// the front of their host's. A plan of which nothing is left is kNoAddress.
+void ApplyAddressFamily(mail::AddressFamily family, DialPlan& plan);
 
 // True if PlanDial would have to ask the network: the attempt is then MX_LOOKUP_PENDING first.
 bool NeedsLookup(absl::string_view queue_domain, const mail::DeliveryOptions& options,

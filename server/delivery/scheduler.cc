@@ -9,6 +9,7 @@
 #include <asio/post.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/log.h"
 #include "server/delivery/connection.h"
 #include "server/delivery/session.h"
 
@@ -134,9 +135,18 @@ void Scheduler::DropDisposable() {
   });
 }
 
-void Scheduler::RequestShutdown(const base::Id& connection, const hooks::ShutdownVerdict& verdict) {
+Session* Scheduler::FindSession(const base::Id& connection) const {
   const auto found = sessions_.find(connection);
-  if (found != sessions_.end()) found->second->RequestShutdown(verdict);
+  return found == sessions_.end() ? nullptr : found->second;
+}
+
+Pair* Scheduler::FindPair(const mail::PairKey& key) const {
+  const auto found = pairs_.find(key);
+  return found == pairs_.end() ? nullptr : found->second.get();
+}
+
+void Scheduler::ForEachPair(const std::function<void(Pair&)>& each) {
+  for (auto& [key, pair] : pairs_) each(*pair);
 }
 
 void Scheduler::Wake(const base::Id& connection) {
@@ -170,13 +180,26 @@ void Scheduler::ListConnections(std::vector<ConnectionEntry>* out) const {
   for (const auto& [id, session] : sessions_) out->push_back(session->entry());
 }
 
+void Scheduler::ConfigurationChanged(const std::optional<std::vector<std::string>>& dns_servers) {
+  if (dns_servers.has_value()) {
+    if (const absl::Status status = resolver_->SetServers(*dns_servers); !status.ok()) {
+      base::Log().error("config: dns_servers: {}; those before stay", status.message());
+    }
+  }
+  for (auto& [id, session] : sessions_) session->Wake();
+  for (auto& [key, pair] : pairs_) MaintainSoon(pair.get());
+}
+
 void Scheduler::BeginDrain(absl::Time deadline) {
   for (auto& [key, pair] : pairs_) pair->BeginDrain();
   const absl::Duration left = std::max(deadline - context_.clock.Steady(), absl::ZeroDuration());
   drain_timer_->expires_after(absl::ToChronoNanoseconds(left));
   drain_timer_->async_wait([this](std::error_code error) {
     if (error) return;
-    for (auto& [id, session] : sessions_) session->Cut(mail::CloseCause::kDrain);
+    for (auto& [id, session] : sessions_) {
+      context_.metrics.sessions_cut.Add();
+      session->Cut(mail::CloseCause::kDrain, "cut at the end of the budget");
+    }
   });
 }
 

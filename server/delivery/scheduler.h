@@ -9,6 +9,7 @@
 #include <asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "server/delivery/pair.h"
 #include "server/delivery/queue_metrics.h"
 #include "server/dns/resolver.h"
+#include "server/net/tls_context.h"
 #include "server/queue/age_book.h"
 
 namespace postern::delivery {
@@ -47,6 +49,7 @@ class Scheduler {
   // --- Thread: this scheduler's
   asio::io_context& io() { return io_; }
   dns::Resolver& resolver() { return *resolver_; }
+  net::TlsContexts& tls_contexts() { return tls_contexts_; }
   // A row is added when it is taken from the inbox; its pair's recorder removes it.
   queue::AgeBook& ages() { return ages_; }
   Pair& PairOf(const std::shared_ptr<const mail::PairKey>& key);
@@ -58,13 +61,18 @@ class Scheduler {
   void RemoveSession(const base::Id& id) { sessions_.erase(id); }
   // An idle session looks around.
   void Wake(const base::Id& connection);
-  void RequestShutdown(const base::Id& connection, const hooks::ShutdownVerdict& verdict);
+  // Null: there is none.
+  Session* FindSession(const base::Id& connection) const;
+  Pair* FindPair(const mail::PairKey& key) const;
+  void ForEachPair(const std::function<void(Pair&)>& each);
 
   void ListQueues(const std::function<bool(const mail::PairKey&)>& match,
                   std::vector<QueueInfo>* out) const;
   // Adds this thread's queues to the totals of each binding's slot.
   void AddTotals(std::vector<BindingTotals>* totals) const;
   void ListConnections(std::vector<ConnectionEntry>* out) const;
+  // Another configuration is in force: everyone looks at it now. `dns_servers`: if they changed.
+  void ConfigurationChanged(const std::optional<std::vector<std::string>>& dns_servers);
   // Ends sessions at their boundary; at `deadline` (steady) cuts those that are left. A later call
   // sets another deadline.
   void BeginDrain(absl::Time deadline);
@@ -91,6 +99,7 @@ class Scheduler {
   std::unique_ptr<asio::io_context> owned_io_;
   asio::io_context& io_;
   std::unique_ptr<dns::Resolver> resolver_;
+  net::TlsContexts tls_contexts_;
   std::unique_ptr<asio::steady_timer> drain_timer_;
   std::unique_ptr<asio::steady_timer> sweep_timer_;
   asio::executor_work_guard<asio::io_context::executor_type> work_;

@@ -6,7 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
+#include "server/delivery/routing.h"
 #include "server/delivery/scheduler.h"
+#include "server/net/tls_stream.h"
 
 namespace postern::delivery {
 namespace {
@@ -14,22 +16,37 @@ namespace {
 using mail::CloseCause;
 using Want = smtp::ClientDialogue::Want;
 
+// How long a transaction waits before its content for a disk that takes no writes.
+constexpr auto kRecordPatience = std::chrono::seconds(10);
 constexpr auto kAwait = asio::experimental::as_tuple(asio::use_awaitable);
+
+smtp::HandshakePlan PlanHandshake(const mail::DeliveryOptions& options, bool plaintext) {
+  using StartTls = smtp::HandshakePlan::StartTls;
+  smtp::HandshakePlan plan;
+  if (options.tls == mail::TlsPolicy::kRequired) {
+    plan.starttls = StartTls::kRequired;
+  } else if (options.tls == mail::TlsPolicy::kIfAvailable && !plaintext) {
+    plan.starttls = StartTls::kIfOffered;
+  }
+  plan.credentials = options.credentials.get();
+  return plan;
+}
 
 }  // namespace
 
 Session::Session(Pair& pair, std::unique_ptr<net::Stream> stream, mail::ConnectionInfo info,
-                 std::unique_ptr<HostTable::Permit> permit)
+                 std::unique_ptr<HostTable::Permit> permit, bool plaintext)
     : pair_(pair),
       context_(pair.context()),
       options_(pair.options()),
       stream_(std::move(stream)),
       info_(std::move(info)),
       permit_(std::move(permit)),
-      dialogue_(options_->ehlo_hostname),
+      dialogue_(options_->ehlo_hostname, PlanHandshake(*options_, plaintext)),
       watchdog_(pair.scheduler().io().get_executor(), [this] { stream_->Close(); }),
       phases_(context_.metrics),
       idle_timer_(pair.scheduler().io()),
+      checked_generation_(options_->generation),
       opened_(context_.clock.Now()),
       opened_steady_(context_.clock.Steady()) {
   pair_.scheduler().AddSession(info_.id, this);
@@ -44,54 +61,31 @@ Session::~Session() {
 
 asio::awaitable<ConnectionEnd> Session::Run() {
   const bool ready = co_await Handshake();
+  ConnectionEnd end;
   if (ready) {
     permit_->Report(HostOutcome::kReached, context_.clock.Steady());
     co_await Transactions();
   } else if (*cause_ != CloseCause::kDrain) {
-    permit_->Report(HostOutcome::kRefused, context_.clock.Steady());
+    end = HandshakeFailure();
+    // A host that is to be dialled again in plaintext has answered.
+    const HostOutcome outcome = local_fault_        ? HostOutcome::kUnknown
+                                : end.try_plaintext ? HostOutcome::kReached
+                                                    : HostOutcome::kRefused;
+    permit_->Report(outcome, context_.clock.Steady());
   }
+  // Before QUIT, which may take its time.
+  if (hold_ > absl::ZeroDuration()) pair_.Hold(hold_, provider_, detail_);
   co_await Quit();
   Close();
-  ConnectionEnd end;
+  if (*cause_ == CloseCause::kReply421) end.reason = mail::RequeueReason::kReply421;
   end.connected = true;
   end.useful = attempts_ > 0;
-  end.hold = hold_;
   end.avoid_host = avoid_host_;
+  end.limit_changed = *cause_ == CloseCause::kLimitChanged;
   end.replace_throttled = *cause_ == CloseCause::kHook || *cause_ == CloseCause::kRemotePolicy ||
-                          *cause_ == CloseCause::kReply421 || *cause_ == CloseCause::kIoError;
-  end.reason = *cause_ == CloseCause::kReply421 ? mail::RequeueReason::kReply421
-                                                : mail::RequeueReason::kConnectFailed;
-  if (!ready && *cause_ != CloseCause::kDrain) {
-    end.reply = dialogue_.closing_reply() != nullptr
-                    ? dialogue_.closing_reply()
-                    : std::make_shared<const mail::Reply>(mail::InternalReply(
-                          451, "4.4.2", absl::StrCat(info_.mx_host, ": ", detail_),
-                          mail::SmtpStage::kGreeting));
-  }
+                          *cause_ == CloseCause::kAdmin || *cause_ == CloseCause::kReply421 ||
+                          *cause_ == CloseCause::kIoError;
   co_return end;
-}
-
-asio::awaitable<bool> Session::Handshake() {
-  co_await Pump();
-  if (dialogue_.want() == Want::kReady) {
-    if (hooks::SessionObserver* observer = context_.hook_point.observer()) {
-      hooks::SessionReady ready;
-      ready.capabilities = dialogue_.capabilities().lines;
-      observer->OnSessionReady(info_, ready);
-    }
-    co_return true;
-  }
-  const smtp::ReplyPtr& reply = dialogue_.closing_reply();
-  if (reply == nullptr) {
-    NoteLost();
-  } else if (reply->code == 421) {
-    SetCause(CloseCause::kReply421, reply->ToString());
-  } else {
-    SetCause(reply->stage == mail::SmtpStage::kGreeting ? CloseCause::kGreetingRefused
-                                                        : CloseCause::kEhloRefused,
-             reply->ToString());
-  }
-  co_return false;
 }
 
 asio::awaitable<void> Session::Transactions() {
@@ -110,8 +104,12 @@ bool Session::EndRequested() {
     SetCause(requested_->cause, requested_->reason, requested_->provider);
     hold_ = requested_->hold;
     avoid_host_ = requested_->avoid_host;
+  } else if (pair_.suspended()) {
+    SetCause(CloseCause::kSuspended, pair_.hold()->reason, pair_.hold()->who);
   } else if (ShouldYield()) {
     SetCause(CloseCause::kYielded, "others wait for a place at the host");
+  } else if (std::string why = ForbiddenNow(); !why.empty()) {
+    SetCause(CloseCause::kLimitChanged, std::move(why));
   }
   return cause_.has_value();
 }
@@ -121,6 +119,22 @@ bool Session::ShouldYield() const {
   constexpr absl::Duration kFairTime = absl::Seconds(5);
   return permit_->contended() &&
          (attempts_ >= kFairTransactions || context_.clock.Steady() - opened_steady_ >= kFairTime);
+}
+
+std::string Session::ForbiddenNow() {
+  const mail::DeliveryOptions& now = *pair_.options();
+  if (now.generation == options_->generation) return "";
+  const int limit = now.max_deliveries_per_connection;
+  if (limit > 0 && deliveries_ >= static_cast<std::uint64_t>(limit)) {
+    return absl::StrCat("max_deliveries_per_connection is ", limit, " now");
+  }
+  if (now.generation == checked_generation_) return "";
+  checked_generation_ = now.generation;
+  if (IsProhibitedEndpoint(info_.remote_address, now.prohibited_hosts)) {
+    return absl::StrCat(info_.remote_address, " is in prohibited_hosts now");
+  }
+  if (!pair_.TakeSurplus()) return "";
+  return absl::StrCat("max_outbound_connections is ", now.max_outbound_connections, " now");
 }
 
 asio::awaitable<bool> Session::Idle() {
@@ -182,8 +196,9 @@ asio::awaitable<void> Session::Pump() {
       phases_.Close(context_.clock.Steady());
       co_return;
     }
-    phase_ = Name(dialogue_.stage()).data();
-    phases_.Run(dialogue_.stage(), context_.clock.Steady());
+    const mail::SmtpStage stage = dialogue_.stage();
+    phase_ = Name(stage).data();
+    phases_.Run(stage, context_.clock.Steady());
     net::IoResult result;
     if (want == Want::kWrite) {
       watchdog_.ExpireAfter(options_->block_timeout);
@@ -191,13 +206,14 @@ asio::awaitable<void> Session::Pump() {
       result = co_await stream_->WriteAll(dialogue_.output(), nothing);
       dialogue_.Written(result.bytes);
     } else {
-      watchdog_.ExpireAfter(TimeoutFor(dialogue_.stage()));
+      watchdog_.ExpireAfter(TimeoutFor(stage));
       result = co_await stream_->ReadSome(buffer_, sizeof buffer_);
       if (result.ok()) dialogue_.Feed(absl::string_view(buffer_, result.bytes));
     }
     if (!result.ok()) {
+      tls_fault_ = result.error.category() == net::TlsCategory();
       timed_out_ = watchdog_.expired();
-      lost_ = timed_out_ ? absl::StrCat("timed out at ", Name(dialogue_.stage()))
+      lost_ = timed_out_                         ? absl::StrCat("timed out at ", Name(stage))
               : result.error == asio::error::eof ? "connection closed by the peer"
                                                  : result.error.message();
       dialogue_.ConnectionLost();
@@ -207,8 +223,11 @@ asio::awaitable<void> Session::Pump() {
 
 absl::Duration Session::TimeoutFor(mail::SmtpStage stage) const {
   switch (stage) {
+    case mail::SmtpStage::kStartTls:
+      return options_->starttls_timeout;
     case mail::SmtpStage::kEhlo:
     case mail::SmtpStage::kHelo:
+    case mail::SmtpStage::kAuth:
       return options_->ehlo_timeout;
     case mail::SmtpStage::kMail:
       return options_->mailfrom_timeout;
@@ -247,14 +266,14 @@ void Session::SetCause(CloseCause cause, std::string detail, std::string provide
   provider_ = std::move(provider);
 }
 
-asio::awaitable<void> Session::WaitWritten(spool::Ticket ticket) {
-  if (context_.spool.IsWritten(ticket)) co_return;
-  auto timer = std::make_shared<asio::steady_timer>(pair_.scheduler().io(),
-                                                    asio::steady_timer::time_point::max());
+asio::awaitable<bool> Session::WaitWritten(spool::Ticket ticket) {
+  if (context_.spool.IsWritten(ticket)) co_return true;
+  auto timer = std::make_shared<asio::steady_timer>(pair_.scheduler().io(), kRecordPatience);
   asio::io_context& io = pair_.scheduler().io();
   context_.spool.WhenWritten(ticket,
                              [timer, &io] { asio::post(io, [timer] { timer->cancel(); }); });
-  co_await timer->async_wait(kAwait);
+  const auto [woken] = co_await timer->async_wait(kAwait);
+  co_return woken || context_.spool.IsWritten(ticket);
 }
 
 asio::awaitable<void> Session::SendContent(std::string content) {
@@ -278,8 +297,14 @@ asio::awaitable<void> Session::Exchange(queue::QueuedRow& row, const smtp::Trans
   co_await Pump();
   if (dialogue_.want() == Want::kSendContent) {
     phase_ = "spool";
-    co_await WaitWritten(mark);
-    co_await SendContent(std::move(content));
+    if (co_await WaitWritten(mark)) {
+      co_await SendContent(std::move(content));
+    } else {
+      // Its outcome could not be recorded: nothing of it may reach the receiver.
+      lost_ = "the spool cannot record the attempt";
+      stream_->Close();
+      dialogue_.ConnectionLost();
+    }
   }
   context_.metrics.in_transaction.Add(-1);
 }
@@ -287,8 +312,8 @@ asio::awaitable<void> Session::Exchange(queue::QueuedRow& row, const smtp::Trans
 asio::awaitable<void> Session::Quit() {
   if (dialogue_.want() == Want::kReady || dialogue_.want() == Want::kTransactionDone) {
     dialogue_.Quit();
-  } else if (*cause_ == CloseCause::kGreetingRefused || *cause_ == CloseCause::kEhloRefused) {
-    dialogue_.Quit();
+  } else if (dialogue_.closing_reply() != nullptr) {
+    dialogue_.Quit();  // if it makes sense
   }
   co_await Pump();
 }
@@ -322,9 +347,8 @@ void Session::RequestShutdown(const hooks::ShutdownVerdict& verdict) {
   Wake();
 }
 
-void Session::Cut(CloseCause cause) {
-  SetCause(cause, "cut at the end of the budget");
-  context_.metrics.sessions_cut.Add();
+void Session::Cut(CloseCause cause, std::string detail, std::string provider) {
+  SetCause(cause, std::move(detail), std::move(provider));
   stream_->Close();
   Wake();
 }
@@ -335,7 +359,9 @@ ConnectionEntry Session::entry() const {
   entry.phase = phase_;
   entry.deliveries = deliveries_;
   entry.attempts = attempts_;
+  entry.recipients = static_cast<std::uint64_t>(recipients_);
   entry.bytes = bytes_;
+  entry.message_id = in_transaction_;
   entry.opened = opened_;
   return entry;
 }

@@ -23,8 +23,9 @@ namespace postern::delivery {
 
 class Session {
  public:
+  // `plaintext`: TLS is left out although the host may offer it.
   Session(Pair& pair, std::unique_ptr<net::Stream> stream, mail::ConnectionInfo info,
-          std::unique_ptr<HostTable::Permit> permit);
+          std::unique_ptr<HostTable::Permit> permit, bool plaintext);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -37,7 +38,7 @@ class Session {
   // Ends at the next transaction boundary; at once when idle.
   void RequestShutdown(const hooks::ShutdownVerdict& verdict);
   // Breaks the connection now.
-  void Cut(mail::CloseCause cause);
+  void Cut(mail::CloseCause cause, std::string detail, std::string provider = {});
 
   ConnectionEntry entry() const;
 
@@ -45,6 +46,11 @@ class Session {
   struct Batch;  // the recipients of one transaction
 
   asio::awaitable<bool> Handshake();
+  // The TLS handshake. False: it failed (cause_ is set).
+  asio::awaitable<bool> StartTls(hooks::SessionReady& ready);
+  void FailTls(std::string why);
+  mail::CloseCause CauseOf(const mail::Reply& closing) const;
+  ConnectionEnd HandshakeFailure() const;
   asio::awaitable<void> Transactions();
   asio::awaitable<bool> Idle();
   // One transaction for the row. False: the session is to end (cause_ is set).
@@ -57,10 +63,13 @@ class Session {
   asio::awaitable<void> Quit();
   // Moves bytes until the dialogue wants something of its owner.
   asio::awaitable<void> Pump();
-  asio::awaitable<void> WaitWritten(spool::Ticket ticket);
+  // False if the spool did not write for kRecordPatience.
+  asio::awaitable<bool> WaitWritten(spool::Ticket ticket);
 
   bool EndRequested();
   bool ShouldYield() const;
+  // Why a configuration newer than the connection forbids it; empty: it does not.
+  std::string ForbiddenNow();
   bool CheckLimits();
   void NoteLost();
   void Apply(queue::RowPtr row, const Batch& batch, const Judgement& judgement);
@@ -85,8 +94,12 @@ class Session {
 
   bool idle_ = false;
   bool timed_out_ = false;
-  std::string lost_;  // how the connection broke
+  bool tls_fault_ = false;    // TLS itself broke the connection, or the handshake failed
+  bool local_fault_ = false;  // our own certificate cannot be used
+  std::string lost_;          // how the connection broke
+  base::Id in_transaction_;   // the message of the open transaction; else empty
   std::optional<hooks::ShutdownVerdict> requested_;
+  std::uint64_t checked_generation_;  // of the configuration: ForbiddenNow looked at it
   std::optional<mail::CloseCause> cause_;
   std::string provider_;
   std::string detail_;

@@ -15,8 +15,9 @@ using mail::CloseCause;
 using mail::Disposition;
 using Want = smtp::ClientDialogue::Want;
 
-// How long a row waits whose content the spool cannot give.
+// How long a row waits whose content the spool cannot give: because it is spoilt, or for now.
 constexpr absl::Duration kContentRetry = absl::Minutes(5);
+constexpr absl::Duration kSpoolRetry = absl::Seconds(5);
 
 }  // namespace
 
@@ -67,7 +68,9 @@ asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
   const std::uint64_t bytes_before = bytes_;
   const absl::Time start = context_.clock.Steady();
   phases_.Reset();
+  in_transaction_ = batch.message_id;
   co_await Exchange(*row, transaction, *std::move(content));
+  in_transaction_ = {};
   ++attempts_;
   recipients_ += static_cast<int>(batch.indices.size());
   const smtp::TransactionResult& result = dialogue_.TakeResult();
@@ -88,11 +91,15 @@ asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
   report.reply = judgement.decisive;
   report.bytes = bytes_ - bytes_before;
   report.in_doubt = judgement.in_doubt;
-  report.mail_time = phases_.Taken(mail::SmtpStage::kMail);
+  report.reason = judgement.reason;
+  report.mail_time = phases_.Taken(mail::SmtpStage::kRset) + phases_.Taken(mail::SmtpStage::kMail);
   report.rcpt_time = phases_.Taken(mail::SmtpStage::kRcpt);
   report.data_time = phases_.Taken(mail::SmtpStage::kData);
   report.body_time = phases_.Taken(mail::SmtpStage::kBody);
   context_.metrics.transaction_seconds.Observe(context_.clock.Steady() - start);
+  if (context_.disposition_log != nullptr) {
+    context_.disposition_log->Attempt(info_, report, batch.attempts_before);
+  }
   Apply(std::move(row), batch, judgement);
   if (hooks::SessionObserver* observer = context_.hook_point.observer()) {
     report.session_over = session_over;
@@ -172,21 +179,20 @@ asio::awaitable<bool> Session::AskHooks(const Batch& batch, const hooks::Attempt
 
 void Session::Apply(queue::RowPtr row, const Batch& batch, const Judgement& judgement) {
   hooks::DomainRecord& record = pair_.domain_record();
-  const absl::Duration age = context_.clock.Now() - row->row.created;
+  row->row.last_attempt = context_.clock.Now();
   for (std::size_t i = 0; i < batch.indices.size(); ++i) {
     mail::Recipient& recipient = row->row.recipients[batch.indices[i]];
     recipient.disposition = judgement.recipients[i].disposition;
     recipient.last_reply = judgement.recipients[i].reply;
-    context_.metrics.CountRecipient(recipient.disposition, age);
+    recipient.changed = row->row.last_attempt;
+    pair_.recorder().Note(row->row, recipient);
     ++record.attempts;
     if (recipient.disposition == Disposition::kDelivered) ++record.deliveries;
     if (recipient.disposition == Disposition::kDeferred) ++record.transients;
     if (recipient.disposition == Disposition::kFailed) ++record.failures;
   }
-  if (judgement.in_doubt) {
-    row->row.in_doubt = true;
-    context_.metrics.in_doubt.Add();
-  }
+  row->row.in_doubt = judgement.in_doubt;
+  if (judgement.in_doubt) context_.metrics.in_doubt.Add();
   if (judgement.pair_back_off) {
     pair_.BackOff(judgement.reason, std::make_shared<const mail::Reply>(judgement.decisive));
   } else if (judgement.reason != mail::RequeueReason::kConnectionLost) {
@@ -203,6 +209,12 @@ void Session::Settle(queue::RowPtr row, const Judgement& judgement) {
     return pair_.Finish(std::move(row));
   }
   row->row.reason = judgement.reason;
+  if (judgement.in_doubt && pair_.options()->in_doubt_hold) {
+    // The whole row, also recipients that were not offered yet: they share its next attempt.
+    ++row->row.attempts;
+    row->row.next_attempt = absl::InfiniteFuture();
+    return pair_.Defer(std::move(row));
+  }
   const bool more_to_try =
       std::any_of(row->row.recipients.begin(), row->row.recipients.end(),
                   [](const mail::Recipient& r) { return r.disposition == Disposition::kQueued; });
@@ -219,8 +231,8 @@ void Session::Settle(queue::RowPtr row, const Judgement& judgement) {
     for (mail::Recipient& recipient : row->row.recipients) {
       if (IsFinal(recipient.disposition)) continue;
       recipient.disposition = Disposition::kFailed;
-      context_.metrics.CountRecipient(Disposition::kFailed,
-                                      context_.clock.Now() - row->row.created);
+      recipient.changed = row->row.last_attempt;
+      pair_.recorder().Note(row->row, recipient);
     }
     return pair_.Finish(std::move(row));
   }
@@ -239,12 +251,12 @@ void Session::RefuseLocally(queue::RowPtr row, const Batch& batch, const mail::R
 }
 
 void Session::PutOff(queue::RowPtr row, const absl::Status& why) {
+  const absl::Duration wait = absl::IsUnavailable(why) ? kSpoolRetry : kContentRetry;
   base::Log().error("message {}: content cannot be read, put off for {}: {}",
-                    row->row.message_id.ToString(), absl::FormatDuration(kContentRetry),
-                    why.message());
+                    row->row.message_id.ToString(), absl::FormatDuration(wait), why.message());
   context_.metrics.content_unreadable.Add();
   row->row.reason = mail::RequeueReason::kLocalFault;
-  row->row.next_attempt = context_.clock.Now() + kContentRetry;
+  row->row.next_attempt = context_.clock.Now() + wait;
   pair_.Defer(std::move(row));
 }
 

@@ -56,6 +56,9 @@ class CaresChannel {
   CaresChannel(const CaresChannel&) = delete;
   CaresChannel& operator=(const CaresChannel&) = delete;
 
+  // No query is under way or waits.
+  bool idle() const { return under_way_ == 0 && line_.empty(); }
+
   // Asks for exactly this name: no search list. `done` is called once.
   void Query(std::string name, RecordType type, Callback done);
 

@@ -137,6 +137,7 @@ class CaresResolver::Core {
   Core(asio::io_context& io, const ResolverOptions& options, const base::Clock& clock,
        std::unique_ptr<CaresChannel> channel)
       : io_(io),
+        channel_options_(options.channel),
         clock_(clock),
         straggler_wait_(options.straggler_wait),
         channel_(std::move(channel)),
@@ -151,8 +152,13 @@ class CaresResolver::Core {
   static asio::awaitable<Answer> Host(std::shared_ptr<Core> self, std::string host,
                                       absl::Duration timeout);
 
+  absl::Status SetServers(const std::vector<std::string>& servers);
+
   // Answers every lookup under way; from now on each fails at once.
-  void Stop() { channel_.reset(); }
+  void Stop() {
+    retired_.clear();
+    channel_.reset();
+  }
 
  private:
   static asio::awaitable<Answer> Addresses(std::shared_ptr<Core> self, MxPlan plan,
@@ -163,14 +169,33 @@ class CaresResolver::Core {
   void Finish(const std::string& name, RecordType type, RecordSet records);
   Answer Share(MxAnswer answer) { return std::make_shared<const MxAnswer>(std::move(answer)); }
 
+  // Lets go of channels whose last query is answered. Not in a channel's callback.
+  void DropRetired() {
+    std::erase_if(retired_, [](const auto& channel) { return channel->idle(); });
+  }
+
   asio::io_context& io_;
+  ChannelOptions channel_options_;
   const base::Clock& clock_;
   const absl::Duration straggler_wait_;
-  std::unique_ptr<CaresChannel> channel_;  // null once stopped
+  std::unique_ptr<CaresChannel> channel_;               // null once stopped
+  std::vector<std::unique_ptr<CaresChannel>> retired_;  // of earlier servers, until they are idle
   RecordCache cache_;
   absl::flat_hash_map<std::string, LookupPtr> under_way_;  // by RecordCache::Key
   std::mt19937_64 random_;
 };
+
+absl::Status CaresResolver::Core::SetServers(const std::vector<std::string>& servers) {
+  ChannelOptions options = channel_options_;
+  options.servers = servers;
+  auto channel = CaresChannel::Create(io_, options);
+  if (!channel.ok()) return channel.status();
+  channel_options_ = std::move(options);
+  retired_.push_back(std::exchange(channel_, *std::move(channel)));
+  DropRetired();
+  cache_.Clear();
+  return absl::OkStatus();
+}
 
 // The answer from the cache, from a lookup under way, or from a new one. `wake` is cancelled when
 // it comes; if it is there already, `records` is set at once.
@@ -187,6 +212,7 @@ LookupPtr CaresResolver::Core::Find(const std::string& name, RecordType type,
   lookup = entry->second;
   lookup->callers.push_back(wake);
   if (is_new) {
+    if (!retired_.empty()) DropRetired();
     channel_->Query(name, type,
                     [this, name, type](int status, absl::Span<const std::uint8_t> packet) {
                       Finish(name, type, Records(status, packet, name, type));
@@ -285,6 +311,10 @@ absl::StatusOr<std::unique_ptr<CaresResolver>> CaresResolver::Create(asio::io_co
 CaresResolver::CaresResolver(std::shared_ptr<Core> core) : core_(std::move(core)) {}
 
 CaresResolver::~CaresResolver() { core_->Stop(); }
+
+absl::Status CaresResolver::SetServers(const std::vector<std::string>& servers) {
+  return core_->SetServers(servers);
+}
 
 std::shared_ptr<const MxAnswer> CaresResolver::Cached(absl::string_view domain) {
   return core_->Cached(Normal(domain));

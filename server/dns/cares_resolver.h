@@ -52,6 +52,7 @@ class CaresResolver final : public Resolver {
   // Callers still waiting get kTemporary when the io_context runs next.
   ~CaresResolver() override;
 
+  absl::Status SetServers(const std::vector<std::string>& servers) override;
   std::shared_ptr<const MxAnswer> Cached(absl::string_view domain) override;
   asio::awaitable<std::shared_ptr<const MxAnswer>> ResolveMail(std::string domain,
                                                                absl::Duration timeout) override;

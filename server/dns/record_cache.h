@@ -27,6 +27,11 @@ class RecordCache {
   // Keeps `records` until records->expires, in place of what was there.
   void Put(absl::string_view name, RecordType type, std::shared_ptr<const RecordSet> records);
 
+  void Clear() {
+    by_key_.clear();
+    entries_.clear();
+  }
+
   std::size_t size() const { return by_key_.size(); }
 
   static std::string Key(absl::string_view name, RecordType type);

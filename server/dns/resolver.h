@@ -16,6 +16,7 @@
 #include <asio/awaitable.hpp>
 #include <asio/ip/address.hpp>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
@@ -45,6 +46,11 @@ struct MxAnswer {
 class Resolver {
  public:
   virtual ~Resolver() = default;
+
+  // Asks these name servers from now on ("ip", "ip:port"; none: the system's) and forgets what
+  // others said; lookups under way are finished by those that were asked. INVALID_ARGUMENT: nothing
+  // changes.
+  virtual absl::Status SetServers(const std::vector<std::string>& servers) = 0;
 
   // An answer that is still fresh; null if a lookup would have to be made. The hosts of one
   // preference, and the addresses of one host, are put in a new random order at each call; a host's

@@ -58,7 +58,11 @@ struct AttemptReport {
                                      // delivered if any recipient was, else failed if all were,
                                      // else deferred
   mail::Reply reply;                 // the one that decided
-  std::uint64_t bytes = 0;           // content octets sent
+  // Why those that are not final wait.
+  mail::RequeueReason reason = mail::RequeueReason::kTransientFailure;
+  std::uint64_t bytes = 0;  // content octets sent
+  // From one reply to the next (RSET counts as MAIL). With PIPELINING a phase that was answered
+  // together with the one before it took no time of its own.
   absl::Duration mail_time, rcpt_time, data_time, body_time;
   bool in_doubt = false;      // cut between the final dot and its reply
   bool session_over = false;  // the connection cannot be used any more

@@ -48,6 +48,10 @@ absl::string_view Name(RequeueReason r) {
       return "local_fault";
     case RequeueReason::kRestart:
       return "restart";
+    case RequeueReason::kTlsFailed:
+      return "tls_failed";
+    case RequeueReason::kFlushed:
+      return "flushed";
     case RequeueReason::kSessionEnded:
       return "session_ended";
   }

@@ -3,6 +3,7 @@
 // Numbers are stored in the spool and sent over gRPC: never renumber, only add.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include "absl/strings/string_view.h"
 
@@ -36,6 +37,8 @@ enum class RequeueReason : std::uint8_t {
   kLocalFault = 12,    // no descriptors, source address missing, spool cannot write
   kRestart = 13,       // read back from the spool at start
   kSessionEnded = 14,  // the session was ended before this message's turn
+  kTlsFailed = 15,     // no TLS where it is required, or a handshake failed for good
+  kFlushed = 16,       // an operator made it due
 };
 
 // A step of the SMTP dialogue (RFC 5321).

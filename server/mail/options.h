@@ -29,6 +29,18 @@ struct AddressBlock {
   int prefix_bits = 0;
 };
 
+enum class TlsPolicy : std::uint8_t { kNo, kIfAvailable, kRequired };
+enum class TlsVerify : std::uint8_t { kNo, kCa, kHost };
+
+// Which addresses of a host are dialled, and which of them first.
+enum class AddressFamily : std::uint8_t { kAny, kIpv4Only, kIpv6Only, kPreferIpv4, kPreferIpv6 };
+
+// For AUTH (RFC 4954).
+struct Credentials {
+  std::string username;
+  std::string password;
+};
+
 struct DeliveryOptions {
   std::uint64_t generation = 0;
 
@@ -51,6 +63,7 @@ struct DeliveryOptions {
   absl::Duration body_timeout = absl::Seconds(600);
   absl::Duration rset_timeout = absl::Seconds(30);
   absl::Duration quit_timeout = absl::Seconds(5);
+  absl::Duration starttls_timeout = absl::Seconds(60);
 
   std::vector<absl::Duration> retry_schedule = {
       absl::Minutes(5), absl::Minutes(10), absl::Minutes(20), absl::Minutes(40),
@@ -61,6 +74,8 @@ struct DeliveryOptions {
 
   absl::Duration host_failure_retry = absl::Seconds(120);  // a host that failed is skipped for it
   int mx_failures_to_delay = 50;  // connections that failed in a row until the queue is deferred
+  bool suspend_delivery = false;
+  bool in_doubt_hold = false;  // rows in doubt wait for an operator; false: they are tried again
 
   double redial_rate = 1.0;  // connections per second that replace ended ones
   int redial_burst = 4;
@@ -71,6 +86,16 @@ struct DeliveryOptions {
   std::shared_ptr<const HostPort> gateway;     // null: none
   std::vector<AddressBlock> prohibited_hosts;  // never dialled, and the mail fails
   std::vector<AddressBlock> skip_hosts;        // never dialled, and the mail waits
+  AddressFamily address_family = AddressFamily::kAny;
+  std::string bind_ipv4, bind_ipv6;  // source addresses; empty: the system's choice
+
+  TlsPolicy tls = TlsPolicy::kIfAvailable;
+  TlsVerify tls_verify = TlsVerify::kNo;
+  bool tls_fallback = true;
+  bool tls_only_13 = false;                        // lowest version: TLS 1.3 instead of 1.2
+  std::string tls_certificate_file, tls_key_file;  // PEM; both or neither
+  // Set for the queue of a gateway that asks for AUTH.
+  std::shared_ptr<const Credentials> credentials;
 };
 
 // Where options come from (the configuration). Thread: any.

@@ -35,6 +35,7 @@ struct Recipient {
   // The last reply that concerned this recipient; null before the first. Shared by those who got
   // the same one.
   std::shared_ptr<const Reply> last_reply;
+  absl::Time changed = absl::InfinitePast();  // when the disposition was recorded
 };
 
 struct Row {
@@ -47,7 +48,8 @@ struct Row {
   absl::Time created;
   absl::Time expires;
   absl::Time next_attempt;
-  std::uint32_t attempts = 0;  // delivery attempts that were charged to the row
+  absl::Time last_attempt = absl::InfinitePast();  // end of the last transaction; past: none
+  std::uint32_t attempts = 0;                      // delivery attempts that were charged to the row
   RequeueReason reason = RequeueReason::kNew;
   std::uint8_t priority = 0;  // higher goes first
   bool in_doubt = false;      // an attempt passed the final dot and its outcome was never recorded

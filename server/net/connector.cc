@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <asio/detail/socket_option.hpp>
 #include <asio/experimental/as_tuple.hpp>
@@ -44,16 +45,25 @@ ConnectFailure ClassOfConnectError(const std::error_code& error) {
 
 // Opens, sets up and binds the socket. kNone: ready to connect.
 ConnectFailure Prepare(tcp::socket* socket, const tcp& protocol,
-                       const std::optional<asio::ip::address>& source, std::error_code* error) {
-  socket->open(protocol, *error);
-  if (*error) return ConnectFailure::kSocket;
+                       const std::optional<asio::ip::address>& source, const SocketCalls& calls,
+                       std::error_code* error) {
+  const int fd = calls.socket(protocol.family(), SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+  if (fd < 0) {
+    *error = std::error_code(errno, std::system_category());
+    return ConnectFailure::kSocket;
+  }
+  socket->assign(protocol, fd, *error);
+  if (*error) {
+    ::close(fd);
+    return ConnectFailure::kSocket;
+  }
   socket->non_blocking(true, *error);
   if (*error) return ConnectFailure::kIoctl;
   if (!source) return ConnectFailure::kNone;
   // Without this every bound socket takes a local port of its own, instead of one per destination.
   const int on = 1;
-  if (::setsockopt(socket->native_handle(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) !=
-      0) {
+  if (calls.setsockopt(socket->native_handle(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on,
+                       sizeof on) != 0) {
     *error = std::error_code(errno, std::system_category());
     return ConnectFailure::kIoctl;
   }
@@ -85,11 +95,11 @@ absl::string_view Name(ConnectFailure failure) {
 
 asio::awaitable<ConnectResult> Connect(tcp::endpoint remote,
                                        std::optional<asio::ip::address> source,
-                                       absl::Duration timeout) {
+                                       absl::Duration timeout, const SocketCalls& calls) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   tcp::socket socket(executor);
   std::error_code error;
-  const ConnectFailure local_fault = Prepare(&socket, remote.protocol(), source, &error);
+  const ConnectFailure local_fault = Prepare(&socket, remote.protocol(), source, calls, &error);
   if (local_fault != ConnectFailure::kNone) co_return Fail(local_fault, error);
 
   Watchdog watchdog(executor, [&socket] {

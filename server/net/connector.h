@@ -1,6 +1,8 @@
 // Connect: one attempt to reach one address, from one source address.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <asio/awaitable.hpp>
 #include <asio/ip/tcp.hpp>
 #include <memory>
@@ -34,11 +36,19 @@ struct ConnectResult {
   std::string detail;  // on failure: the error in words
 };
 
+// The system calls that prepare a socket: a seam, because they fail only on a machine in trouble.
+struct SocketCalls {
+  int (*socket)(int family, int type, int protocol);
+  int (*setsockopt)(int fd, int level, int option, const void* value, socklen_t size);
+};
+inline constexpr SocketCalls kSystemCalls{::socket, ::setsockopt};
+
 // Dials `remote` on the executor of the calling coroutine, from `source` (any port) if there is
 // one. Infinite `timeout`: the kernel's own. Cancelled (asio) attempts end as kConnect. Does not
-// throw.
+// throw. `calls` outlives it.
 asio::awaitable<ConnectResult> Connect(asio::ip::tcp::endpoint remote,
                                        std::optional<asio::ip::address> source,
-                                       absl::Duration timeout);
+                                       absl::Duration timeout,
+                                       const SocketCalls& calls = kSystemCalls);
 
 }  // namespace postern::net

@@ -31,6 +31,11 @@ class Stream {
   // it is done. `bytes` is what the kernel took, also when there is an error.
   virtual asio::awaitable<IoResult> WriteAll(absl::string_view first, absl::string_view second) = 0;
 
+  // Wait until the system would take a read or a write, without making one: for a layer on top that
+  // makes its own. An error also when it is closed meanwhile.
+  virtual asio::awaitable<std::error_code> WaitReadable() = 0;
+  virtual asio::awaitable<std::error_code> WaitWritable() = 0;
+
   // Calls `ready` once when a read would not wait: bytes, the end of the stream or an error. One at
   // a time, and no read meanwhile. After CancelNotify() it is not called any more.
   virtual void NotifyReadable(std::function<void()> ready) = 0;

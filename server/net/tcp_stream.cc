@@ -75,13 +75,20 @@ asio::awaitable<IoResult> TcpStream::WriteAll(absl::string_view first, absl::str
       result.error = std::error_code(errno, std::system_category());
       break;
     }
-    const auto [error] = co_await socket_.async_wait(asio::ip::tcp::socket::wait_write, kAsTuple);
-    if (error) {
-      result.error = error;
-      break;
-    }
+    result.error = co_await WaitWritable();
+    if (result.error) break;
   }
   co_return result;
+}
+
+asio::awaitable<std::error_code> TcpStream::WaitReadable() {
+  const auto [error] = co_await socket_.async_wait(asio::ip::tcp::socket::wait_read, kAsTuple);
+  co_return error;
+}
+
+asio::awaitable<std::error_code> TcpStream::WaitWritable() {
+  const auto [error] = co_await socket_.async_wait(asio::ip::tcp::socket::wait_write, kAsTuple);
+  co_return error;
 }
 
 void TcpStream::NotifyReadable(std::function<void()> ready) {

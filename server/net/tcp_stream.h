@@ -18,6 +18,8 @@ class TcpStream final : public Stream {
 
   asio::awaitable<IoResult> ReadSome(char* data, std::size_t size) override;
   asio::awaitable<IoResult> WriteAll(absl::string_view first, absl::string_view second) override;
+  asio::awaitable<std::error_code> WaitReadable() override;
+  asio::awaitable<std::error_code> WaitWritable() override;
   void NotifyReadable(std::function<void()> ready) override;
   void CancelNotify() override;
   void Close() override;

@@ -1,11 +1,22 @@
 #include "server/rpc/call.h"
 
+#include <optional>
+#include <string>
+
+#include "server/base/retry_after.h"
+
 namespace postern::rpc {
 
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
                       std::string(status.message().data(), status.message().size()));
+}
+
+void TellRetryAfter(const absl::Status& status, grpc::ServerContext& context) {
+  const std::optional<absl::Duration> delay = base::RetryAfter(status);
+  if (!delay.has_value()) return;
+  context.AddTrailingMetadata("retry-after", std::to_string(absl::ToInt64Seconds(*delay)));
 }
 
 Call::Call(Queue& queue, grpc::ServerContext& context)

@@ -19,6 +19,8 @@ namespace postern::rpc {
 
 // The status of a call; codes of absl and gRPC are the same numbers.
 grpc::Status ToGrpc(const absl::Status& status);
+// Trailing metadata `retry-after`, in seconds, if the status says when to try again.
+void TellRetryAfter(const absl::Status& status, grpc::ServerContext& context);
 
 // One operation of gRPC, awaited; the result is gRPC's `ok`.
 template <class Start>

@@ -37,6 +37,7 @@ class UnaryCall final : public WithContext<grpc::ServerContext>, public Call {
   // Answers `response`, or the error.
   auto Finish(const absl::Status& status) {
     auto start = [this, &status](void* tag) {
+      TellRetryAfter(status, context);
       if (status.ok()) {
         responder_.Finish(response, grpc::Status::OK, tag);
       } else {

@@ -13,7 +13,9 @@
 #include "server/base/metrics.h"
 #include "server/base/mutex.h"
 #include "server/bridge/bridge.h"
+#include "server/config/live_config.h"
 #include "server/delivery/control.h"
+#include "server/delivery/operations.h"
 #include "server/mail/binding.h"
 #include "server/rpc/signal.h"
 #include "server/rpc/worker.h"
@@ -35,12 +37,15 @@ struct Dependencies {
   delivery::Intake& intake;
   delivery::Control& control;
   delivery::MessageSource& messages;
+  delivery::Operations& operations;
   bridge::Bridge& bridge;
   const mail::BindingTable& bindings;
   base::Registry& metrics;
   const base::Clock& clock;
   // Every hook with its providers, in the order in which they run. Thread: any.
   std::function<std::vector<ChainProvider>()> chains;
+  // For GetConfig and ApplyConfig; null: they are not served.
+  config::LiveConfig* config = nullptr;
 };
 
 struct Limits {

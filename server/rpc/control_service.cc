@@ -6,7 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "server/config/settings.h"
 #include "server/rpc/convert_control.h"
+#include "server/rpc/convert_operations.h"
 
 namespace postern::rpc {
 namespace {
@@ -31,11 +33,40 @@ ControlService::ControlService(Queue& queue, Stopper& stopper, ServiceContext& c
       list_queues_(*this, queue, service_, &AsyncService::RequestListQueues,
                    &ControlService::ListQueues, context, "Control.ListQueues"),
       list_connections_(*this, queue, service_, &AsyncService::RequestListConnections,
-                        &ControlService::ListConnections, context, "Control.ListConnections") {}
+                        &ControlService::ListConnections, context, "Control.ListConnections"),
+      suspend_(*this, queue, service_, &AsyncService::RequestSuspend, &ControlService::Suspend,
+               context, "Control.Suspend"),
+      resume_(*this, queue, service_, &AsyncService::RequestResume, &ControlService::Resume,
+              context, "Control.Resume"),
+      flush_(*this, queue, service_, &AsyncService::RequestFlush, &ControlService::Flush, context,
+             "Control.Flush"),
+      fail_(*this, queue, service_, &AsyncService::RequestFail, &ControlService::Fail, context,
+            "Control.Fail"),
+      reroute_(*this, queue, service_, &AsyncService::RequestReroute, &ControlService::Reroute,
+               context, "Control.Reroute"),
+      shutdown_connection_(*this, queue, service_, &AsyncService::RequestShutdownConnection,
+                           &ControlService::ShutdownConnection, context,
+                           "Control.ShutdownConnection"),
+      config_calls_(queue, context),
+      get_config_(config_calls_, queue, service_, &AsyncService::RequestGetConfig,
+                  &ConfigCalls::Get, context, "Control.GetConfig"),
+      apply_config_(config_calls_, queue, service_, &AsyncService::RequestApplyConfig,
+                    &ConfigCalls::Apply, context, "Control.ApplyConfig"),
+      set_switch_(config_calls_, queue, service_, &AsyncService::RequestSetPolicySwitch,
+                  &ConfigCalls::SetSwitch, context, "Control.SetPolicySwitch") {}
 
 void ControlService::Serve() {
   list_queues_.Serve();
   list_connections_.Serve();
+  suspend_.Serve();
+  resume_.Serve();
+  flush_.Serve();
+  fail_.Serve();
+  reroute_.Serve();
+  shutdown_connection_.Serve();
+  get_config_.Serve();
+  apply_config_.Serve();
+  set_switch_.Serve();
   ServeDrain();
 }
 
@@ -52,6 +83,11 @@ Task<absl::Status> ControlService::ListQueues(
     const absl::Status status = ToPage(request, context_.deps.control.ListQueues(domain, binding),
                                        context_.deps.clock.Now(), &response);
     if (!status.ok()) return status;
+    if (request.page_token().empty()) {
+      for (const mail::Hold& hold : context_.deps.operations.Holds()) {
+        ToProto(hold, response.add_suspensions());
+      }
+    }
     return response;
   };
   absl::StatusOr<v1::ListQueuesResponse> response =
@@ -80,6 +116,11 @@ Task<absl::Status> ControlService::ListConnections(
   co_return response.status();
 }
 
+absl::Duration ControlService::StandardBudget() const {
+  if (context_.deps.config == nullptr) return context_.limits.drain_budget;
+  return config::SettingsOf(*context_.deps.config->in_force().config).drain_budget;
+}
+
 Detached ControlService::ServeDrain() {
   auto call = std::make_unique<DrainCall>(queue_);
   if (!co_await call->Accept(service_, &AsyncService::RequestDrain)) co_return;
@@ -95,8 +136,7 @@ Detached ControlService::ServeDrain() {
 
 Task<absl::Status> ControlService::Drain(DrainCall& call) {
   using Progress = delivery::DrainProgress;
-  const absl::StatusOr<absl::Duration> budget =
-      DrainBudget(call.request, context_.limits.drain_budget);
+  const absl::StatusOr<absl::Duration> budget = DrainBudget(call.request, StandardBudget());
   if (!budget.ok()) co_return budget.status();
   context_.note_draining(*budget);
   std::function<absl::StatusOr<Progress>()> begin = [this, wanted = *budget] {

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "postern/v1/types.pb.h"
 #include "server/base/ids.h"
+#include "server/base/utf8.h"
 #include "server/mail/conn_error.h"
 #include "server/mail/connection.h"
 #include "server/mail/disposition.h"
@@ -21,9 +22,8 @@ namespace postern::rpc {
 
 inline constexpr std::size_t kMaxReplyTextBytes = 1024;
 
-// `text` with every byte that is not part of valid UTF-8 replaced by '?', at most `max_bytes` long:
-// what peers say is any bytes, and a proto string must be UTF-8.
-std::string Utf8(absl::string_view text, std::size_t max_bytes = std::string::npos);
+// What peers say is any bytes, and a proto string must be UTF-8.
+using base::Utf8;
 
 google::protobuf::Timestamp ToProto(absl::Time time);
 google::protobuf::Duration ToProto(absl::Duration duration);

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/convert_operations.h"
 
 namespace postern::rpc {
 namespace {
@@ -12,7 +14,10 @@ namespace {
 v1::RequeueReason WaitReason(const std::string& waiting_for) {
   if (waiting_for == "back-off") return v1::REQUEUE_REASON_HOST_BACKOFF;
   if (waiting_for == "dns") return v1::REQUEUE_REASON_MX_LOOKUP;
-  if (waiting_for == "redial rate") return v1::REQUEUE_REASON_THROTTLED;
+  if (waiting_for == "redial_rate" || absl::StrContains(waiting_for, "max_")) {
+    return v1::REQUEUE_REASON_THROTTLED;
+  }
+  if (waiting_for == "spool") return v1::REQUEUE_REASON_LOCAL_FAULT;
   return v1::REQUEUE_REASON_UNSPECIFIED;
 }
 
@@ -24,10 +29,18 @@ void FillQueue(const delivery::QueueInfo& queue, absl::Time now, v1::Queue* out)
   out->set_delayed(queue.delayed);
   out->set_open_connections(static_cast<std::uint32_t>(queue.open_connections));
   out->set_dialing(static_cast<std::uint32_t>(queue.dialing));
+  out->set_connection_goal(static_cast<std::uint32_t>(queue.connection_goal));
+  if (queue.last_failure != nullptr) ToProto(*queue.last_failure, out->mutable_last_failure());
+  out->set_config_generation(queue.config_generation);
   if (queue.backoff_until > now && queue.backoff_until != absl::InfiniteFuture()) {
     *out->mutable_backoff_until() = ToProto(queue.backoff_until);
   }
   out->set_reason(WaitReason(queue.waiting_for));
+  if (queue.hold.has_value()) {
+    out->set_suspended(queue.hold->kind == mail::Hold::Kind::kSuspended);
+    ToProto(*queue.hold, out->mutable_suspension());
+    if (queue.active + queue.delayed > 0) out->set_reason(ToProto(queue.hold->requeue_reason()));
+  }
   if (queue.oldest != absl::InfiniteFuture()) {
     *out->mutable_oldest_age() = ToProto(std::max(now - queue.oldest, absl::ZeroDuration()));
   }
@@ -51,6 +64,7 @@ constexpr PhaseName kPhases[] = {
     {"mail", v1::CONNECTION_STATE_TRANSACTION, v1::SMTP_STAGE_MAIL},
     {"rcpt", v1::CONNECTION_STATE_TRANSACTION, v1::SMTP_STAGE_RCPT},
     {"data", v1::CONNECTION_STATE_TRANSACTION, v1::SMTP_STAGE_DATA},
+    {"spool", v1::CONNECTION_STATE_TRANSACTION, v1::SMTP_STAGE_DATA},
     {"body", v1::CONNECTION_STATE_TRANSACTION, v1::SMTP_STAGE_BODY},
     {"rset", v1::CONNECTION_STATE_TRANSACTION, v1::SMTP_STAGE_RSET},
     {"verdict", v1::CONNECTION_STATE_AWAITING_VERDICT, v1::SMTP_STAGE_UNSPECIFIED},
@@ -69,6 +83,8 @@ void FillConnection(const delivery::ConnectionEntry& entry, absl::Time now,
   *out->mutable_age() = ToProto(std::max(now - entry.opened, absl::ZeroDuration()));
   out->set_deliveries(static_cast<std::uint32_t>(entry.deliveries));
   out->set_attempts(static_cast<std::uint32_t>(entry.attempts));
+  out->set_recipients(static_cast<std::uint32_t>(entry.recipients));
+  if (!entry.message_id.empty()) out->set_message_id(entry.message_id.ToString());
 }
 
 }  // namespace

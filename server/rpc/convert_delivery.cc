@@ -5,12 +5,14 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/retry_after.h"
 #include "server/rpc/convert.h"
 
 namespace postern::rpc {
 namespace {
 
-void FillRow(const mail::Row& row, const mail::BindingTable& bindings, v1::MessageRow* out) {
+void FillRow(const mail::Row& row, bool in_session, const mail::BindingTable& bindings,
+             v1::MessageRow* out) {
   if (row.pair != nullptr) {
     out->set_queue_domain(row.pair->domain);
     out->mutable_binding()->set_name(row.pair->binding);
@@ -19,10 +21,15 @@ void FillRow(const mail::Row& row, const mail::BindingTable& bindings, v1::Messa
   const bool final = row.final();
   if (!final) {
     out->set_reason(ToProto(row.reason));
-    const bool waits = row.next_attempt != absl::InfiniteFuture() && row.attempts > 0;
+    const bool waits =
+        !in_session && row.next_attempt != absl::InfiniteFuture() && row.attempts > 0;
     if (waits) *out->mutable_next_attempt() = ToProto(row.next_attempt);
   }
   out->set_attempts(row.attempts);
+  if (row.last_attempt != absl::InfinitePast()) {
+    *out->mutable_last_attempt() = ToProto(row.last_attempt);
+  }
+  out->set_in_session(in_session);
   out->set_in_doubt(row.in_doubt);
   for (const mail::Recipient& recipient : row.recipients) {
     v1::RecipientState* state = out->add_recipients();
@@ -31,6 +38,9 @@ void FillRow(const mail::Row& row, const mail::BindingTable& bindings, v1::Messa
     state->set_attempts(row.attempts);
     if (recipient.last_reply != nullptr) {
       ToProto(*recipient.last_reply, state->mutable_last_reply());
+    }
+    if (recipient.changed != absl::InfinitePast()) {
+      *state->mutable_changed() = ToProto(recipient.changed);
     }
   }
   // Behind a gateway the queue's domain is the gateway's name.
@@ -87,7 +97,12 @@ void ToProto(const delivery::Receipt& receipt, v1::SubmitReceipt* out) {
 void ToProto(const absl::Status& error, v1::SubmitError* out) {
   out->set_code(static_cast<std::int32_t>(error.code()));
   out->set_message(Utf8(error.message()));
-  out->set_field(FieldOf(out->message()));
+  if (absl::IsInvalidArgument(error) || absl::IsUnimplemented(error)) {
+    out->set_field(FieldOf(out->message()));
+  }
+  if (const std::optional<absl::Duration> delay = base::RetryAfter(error)) {
+    *out->mutable_retry_after() = ToProto(*delay);
+  }
 }
 
 void ToProto(const delivery::MessageView& message, const mail::BindingTable& bindings,
@@ -99,7 +114,11 @@ void ToProto(const delivery::MessageView& message, const mail::BindingTable& bin
   *out->mutable_submitted() = ToProto(first.created);
   if (first.expires != absl::InfiniteFuture()) *out->mutable_expires() = ToProto(first.expires);
   out->set_size_bytes(static_cast<std::int64_t>(first.content_bytes));
-  for (const mail::Row& row : message.rows) FillRow(row, bindings, out->add_rows());
+  for (const mail::Row& row : message.rows) {
+    const bool in_session = std::find(message.in_session.begin(), message.in_session.end(),
+                                      row.index) != message.in_session.end();
+    FillRow(row, in_session, bindings, out->add_rows());
+  }
 }
 
 absl::StatusOr<delivery::MessageSource::Query> ToQuery(const v1::ListMessagesRequest& request) {

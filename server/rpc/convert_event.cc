@@ -49,6 +49,7 @@ void Fill(const bridge::DeliveryAttemptEvent& event, v1::Event* out) {
     result->set_recipient(Utf8(outcome.address));
     result->set_disposition(ToProto(outcome.disposition));
     if (outcome.reply != nullptr) ToProto(*outcome.reply, result->mutable_reply());
+    if (!mail::IsFinal(outcome.disposition)) result->set_reason(ToProto(report.reason));
   }
   what->set_bytes(static_cast<std::int64_t>(report.bytes));
   *what->mutable_took() =

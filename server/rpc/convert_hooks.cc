@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/convert_scope.h"
 
 namespace postern::rpc {
 namespace {
@@ -16,7 +17,9 @@ static_assert(static_cast<int>(bridge::GapCause::kNewEpoch) == v1::GAP_CAUSE_NEW
 static_assert(static_cast<int>(bridge::AskMode::kStanding) == v1::ASK_MODE_STANDING);
 static_assert(static_cast<int>(bridge::Decision::kAbstain) == v1::DECISION_ABSTAIN);
 static_assert(static_cast<int>(bridge::DefaultVerdict::kShutdown) == v1::DEFAULT_VERDICT_SHUTDOWN);
-static_assert(static_cast<int>(bridge::DefaultCause::kInvalid) == v1::DEFAULT_CAUSE_INVALID);
+static_assert(static_cast<int>(bridge::ProviderStatus::Breaker::kHalfOpen) + 1 ==
+              v1::BREAKER_STATE_HALF_OPEN);
+static_assert(static_cast<int>(bridge::DefaultCause::kForcedKeep) == v1::DEFAULT_CAUSE_FORCED_KEEP);
 
 absl::StatusOr<bridge::KindSet> ToKinds(const google::protobuf::RepeatedField<int>& kinds,
                                         absl::string_view path) {
@@ -57,6 +60,18 @@ absl::StatusOr<bridge::ConnectionTarget> ToTarget(const v1::ConnectionTarget& ta
   return out;
 }
 
+absl::StatusOr<bridge::Then> ToThen(const v1::Then& then) {
+  bridge::Then out;
+  const bool lasts =
+      then.action() == v1::THEN_ACTION_HOLD || then.action() == v1::THEN_ACTION_AVOID_HOST;
+  if (!lasts) return out;
+  const absl::StatusOr<absl::Duration> duration =
+      PositiveDuration(then.duration(), "then.duration", absl::Hours(1));
+  if (!duration.ok()) return duration.status();
+  (then.action() == v1::THEN_ACTION_HOLD ? out.hold : out.avoid_host) = *duration;
+  return out;
+}
+
 }  // namespace
 
 bridge::Filter ToFilter(const v1::Filter& filter) {
@@ -88,6 +103,7 @@ absl::StatusOr<bridge::AttachRequest> ToAttach(const v1::Attach& attach, std::st
   out.identity = std::move(identity);
   out.filter = ToFilter(attach.filter());
   out.priority = attach.priority();
+  out.shadow = attach.mode() == v1::DECIDE_MODE_SHADOW;
   if (attach.ask() != v1::ASK_MODE_UNSPECIFIED) {
     out.ask = static_cast<bridge::AskMode>(attach.ask());
   }
@@ -125,13 +141,24 @@ bridge::Verdict ToVerdict(v1::Verdict& verdict) {
         status = target.status();
       }
       break;
-    case v1::Verdict::kScope:  // refused before it comes here
+    case v1::Verdict::kScope:
+      if (auto target = ToTarget(verdict.scope()); target.ok()) {
+        out.target = *std::move(target);
+      } else {
+        status = target.status();
+      }
+      break;
     case v1::Verdict::TARGET_NOT_SET:
       status = absl::InvalidArgumentError("target: must be set");
       break;
   }
   if (status.ok() && verdict.verdict_id() == 0) {
     status = absl::InvalidArgumentError("verdict_id: must be more than 0");
+  }
+  if (const absl::StatusOr<bridge::Then> then = ToThen(verdict.then()); then.ok()) {
+    out.then = *then;
+  } else if (status.ok()) {
+    status = then.status();
   }
   if (status.ok() && verdict.decision() == v1::DECISION_UNSPECIFIED) {
     status = absl::InvalidArgumentError("decision: must be set");
@@ -144,7 +171,7 @@ void ToProto(const bridge::Attached& attached, v1::Attached* out) {
   out->set_provider_id(attached.provider_id);
   out->set_epoch(attached.epoch);
   out->set_head_sequence(attached.head_sequence);
-  out->set_mode(v1::DECIDE_MODE_ENFORCE);
+  out->set_mode(attached.shadow ? v1::DECIDE_MODE_SHADOW : v1::DECIDE_MODE_ENFORCE);
   out->set_ask(static_cast<v1::AskMode>(attached.ask));
   out->set_priority(attached.priority);
   *out->mutable_timeout() = ToProto(attached.timeout);
@@ -217,7 +244,7 @@ void ToProto(const bridge::Snapshot& snapshot, std::uint64_t epoch, v1::Snapshot
 
 void ToProto(const bridge::ProviderStatus& provider, v1::RemoteProvider* out) {
   out->set_name(provider.name);
-  out->set_mode(v1::DECIDE_MODE_ENFORCE);
+  out->set_mode(provider.shadow ? v1::DECIDE_MODE_SHADOW : v1::DECIDE_MODE_ENFORCE);
   out->set_ask(static_cast<v1::AskMode>(provider.ask));
   out->set_priority(provider.priority);
   for (const std::string& domain : provider.filter.domains) {
@@ -249,6 +276,16 @@ void ToProto(const bridge::ProviderStatus& provider, v1::RemoteProvider* out) {
   out->set_events_dropped(provider.events_dropped);
   *out->mutable_answer_time() = ToProto(provider.answer_time);
   *out->mutable_slowest_answer() = ToProto(provider.slowest_answer);
+  out->set_breaker(static_cast<v1::BreakerState>(static_cast<int>(provider.breaker) + 1));
+  out->set_scopes(provider.scopes);
+  const auto shadow = [&provider](bridge::ShadowOutcome outcome) {
+    return provider.shadow_outcomes[static_cast<std::size_t>(outcome)];
+  };
+  out->mutable_shadow()->set_agreed(shadow(bridge::ShadowOutcome::kAgreed));
+  out->mutable_shadow()->set_differed(shadow(bridge::ShadowOutcome::kDiffered));
+  out->mutable_shadow()->set_abstained(shadow(bridge::ShadowOutcome::kAbstained));
+  out->mutable_shadow()->set_unanswered(shadow(bridge::ShadowOutcome::kUnanswered));
+  out->set_position(static_cast<v1::PolicySwitch>(provider.position));
 }
 
 }  // namespace postern::rpc

@@ -42,7 +42,11 @@ DeliveryService::DeliveryService(Queue& queue, Stopper& stopper, ServiceContext&
       get_message_(*this, queue, service_, &AsyncService::RequestGetMessage,
                    &DeliveryService::GetMessage, context, "Delivery.GetMessage"),
       list_messages_(*this, queue, service_, &AsyncService::RequestListMessages,
-                     &DeliveryService::ListMessages, context, "Delivery.ListMessages") {
+                     &DeliveryService::ListMessages, context, "Delivery.ListMessages"),
+      cancel_message_(*this, queue, service_, &AsyncService::RequestCancelMessage,
+                      &DeliveryService::CancelMessage, context, "Delivery.CancelMessage"),
+      resolve_message_(*this, queue, service_, &AsyncService::RequestResolveMessage,
+                       &DeliveryService::ResolveMessage, context, "Delivery.ResolveMessage") {
   context.deps.metrics.AddGaugeFunction(
       "postern_rpc_submission_bytes", "Bytes of submissions that are not stored yet.", {},
       [budget = budget_] { return static_cast<double>(budget->used()); });
@@ -52,6 +56,8 @@ void DeliveryService::Serve() {
   submit_.Serve();
   get_message_.Serve();
   list_messages_.Serve();
+  cancel_message_.Serve();
+  resolve_message_.Serve();
   ServeSubmitStream();
 }
 

@@ -20,11 +20,11 @@ class DeliveryService {
 
  private:
   // Served methods on our queue; the others go to UnservedMethods.
-  using AsyncService = v1::Delivery::WithAsyncMethod_Submit<
-      v1::Delivery::WithAsyncMethod_SubmitStream<v1::Delivery::WithAsyncMethod_GetMessage<
-          v1::Delivery::WithAsyncMethod_ListMessages<v1::Delivery::WithGenericMethod_CancelMessage<
-              v1::Delivery::WithGenericMethod_ResolveMessage<
-                  v1::Delivery::WithGenericMethod_Outcomes<v1::Delivery::Service>>>>>>>;
+  using D = v1::Delivery;
+  using AsyncService =
+      D::WithAsyncMethod_Submit<D::WithAsyncMethod_SubmitStream<D::WithAsyncMethod_GetMessage<
+          D::WithAsyncMethod_ListMessages<D::WithAsyncMethod_CancelMessage<
+              D::WithAsyncMethod_ResolveMessage<D::WithGenericMethod_Outcomes<D::Service>>>>>>>;
   template <class Request, class Response>
   using Method = UnaryMethod<DeliveryService, AsyncService, Request, Response>;
 
@@ -32,6 +32,9 @@ class DeliveryService {
   Task<absl::Status> GetMessage(UnaryCall<v1::GetMessageRequest, v1::Message>& call);
   Task<absl::Status> ListMessages(
       UnaryCall<v1::ListMessagesRequest, v1::ListMessagesResponse>& call);
+  Task<absl::Status> CancelMessage(UnaryCall<v1::CancelMessageRequest, v1::Message>& call);
+  absl::Status CheckOwner(const base::Id& message_id, const Identity& identity);
+  Task<absl::Status> ResolveMessage(UnaryCall<v1::ResolveMessageRequest, v1::Message>& call);
   Detached ServeSubmitStream();
 
   Queue& queue_;
@@ -45,6 +48,8 @@ class DeliveryService {
   Method<v1::SubmitRequest, v1::SubmitReceipt> submit_;
   Method<v1::GetMessageRequest, v1::Message> get_message_;
   Method<v1::ListMessagesRequest, v1::ListMessagesResponse> list_messages_;
+  Method<v1::CancelMessageRequest, v1::Message> cancel_message_;
+  Method<v1::ResolveMessageRequest, v1::Message> resolve_message_;
 };
 
 }  // namespace postern::rpc

@@ -2,13 +2,18 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/convert_hooks.h"
+#include "server/rpc/convert_switch.h"
 #include "server/rpc/frame_pump.h"
 
 namespace postern::rpc {
 namespace {
+
+constexpr int kMaxPostedVerdicts = 1000;
 
 void FillProvider(const ChainProvider& provider, v1::Provider* out) {
   out->set_name(provider.name);
@@ -33,10 +38,13 @@ HooksService::HooksService(Queue& queue, Stopper& stopper, ServiceContext& conte
       unknown_frames_(context.deps.metrics.AddCounter(
           "postern_rpc_unknown_frames_total", "Frames of Decide that this release does not know.")),
       list_providers_(*this, queue, service_, &AsyncService::RequestListProviders,
-                      &HooksService::ListProviders, context, "Hooks.ListProviders") {}
+                      &HooksService::ListProviders, context, "Hooks.ListProviders"),
+      post_verdicts_(*this, queue, service_, &AsyncService::RequestPostVerdicts,
+                     &HooksService::PostVerdicts, context, "Hooks.PostVerdicts") {}
 
 void HooksService::Serve() {
   list_providers_.Serve();
+  post_verdicts_.Serve();
   ServeWatch();
   ServeDecide();
 }
@@ -55,6 +63,32 @@ Task<absl::Status> HooksService::ListProviders(
   }
   for (const bridge::ProviderStatus& provider : context_.deps.bridge.ListProviders()) {
     ToProto(provider, call.response.add_remote());
+  }
+  for (const bridge::SwitchState& state : context_.deps.bridge.policy_switch().List()) {
+    ToProto(state, call.response.add_switches());
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> HooksService::PostVerdicts(
+    UnaryCall<v1::PostVerdictsRequest, v1::PostVerdictsResponse>& call) {
+  if (call.request.verdicts_size() > kMaxPostedVerdicts) {
+    co_return absl::InvalidArgumentError(absl::StrCat("verdicts: more than ", kMaxPostedVerdicts));
+  }
+  std::vector<bridge::Verdict> verdicts;
+  for (v1::Verdict& verdict : *call.request.mutable_verdicts()) {
+    verdicts.push_back(ToVerdict(verdict));
+  }
+  const std::string& provider = call.request.provider();
+  bridge::Filter within;
+  const absl::Status allowed = context_.access.ClampDecide(call.identity(), provider, within);
+  if (!allowed.ok()) co_return post_verdicts_.guard().Deny(call, allowed);
+  const std::string caller = absl::StrCat(call.identity().name, " at ", call.context.peer());
+  const absl::StatusOr<std::vector<bridge::VerdictResult>> results =
+      context_.deps.bridge.PostVerdicts(provider, caller, within, std::move(verdicts));
+  if (!results.ok()) co_return results.status();
+  for (const bridge::VerdictResult& result : *results) {
+    ToProto(result, call.response.add_results());
   }
   co_return absl::OkStatus();
 }

@@ -19,11 +19,13 @@ class HooksService {
  private:
   using AsyncService = v1::Hooks::WithRawMethod_Watch<
       v1::Hooks::WithRawMethod_Decide<v1::Hooks::WithAsyncMethod_ListProviders<
-          v1::Hooks::WithGenericMethod_PostVerdicts<v1::Hooks::Service>>>>;
+          v1::Hooks::WithAsyncMethod_PostVerdicts<v1::Hooks::Service>>>>;
   using WatchCall = WriterCall<grpc::ByteBuffer, grpc::ByteBuffer>;
 
   Task<absl::Status> ListProviders(
       UnaryCall<v1::ListProvidersRequest, v1::ListProvidersResponse>& call);
+  Task<absl::Status> PostVerdicts(
+      UnaryCall<v1::PostVerdictsRequest, v1::PostVerdictsResponse>& call);
   Detached ServeWatch();
   Detached ServeDecide();
   Task<absl::Status> Watch(WatchCall& call);
@@ -41,6 +43,8 @@ class HooksService {
   base::Counter& unknown_frames_;
   UnaryMethod<HooksService, AsyncService, v1::ListProvidersRequest, v1::ListProvidersResponse>
       list_providers_;
+  UnaryMethod<HooksService, AsyncService, v1::PostVerdictsRequest, v1::PostVerdictsResponse>
+      post_verdicts_;
 };
 
 }  // namespace postern::rpc

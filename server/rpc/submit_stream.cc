@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/retry_after.h"
 #include "server/rpc/convert_delivery.h"
 
 namespace postern::rpc {
@@ -34,8 +35,9 @@ void SubmitTo(delivery::Intake& intake, MethodGuard& guard, const Call& call,
   if (!allowed.ok()) return done(guard.Deny(call, allowed));
   submission->submitter = call.identity().submitter();
   if (!budget->Take(bytes)) {
-    return done(absl::ResourceExhaustedError(
-        absl::StrCat("too many bytes of submissions in flight, the limit is ", budget->most())));
+    const absl::Status full = absl::ResourceExhaustedError(
+        absl::StrCat("too many bytes of submissions in flight, the limit is ", budget->most()));
+    return done(base::WithRetryAfter(full, absl::Seconds(1)));
   }
   intake.Submit(*std::move(submission),
                 [budget, bytes, done = std::move(done)](absl::StatusOr<delivery::Receipt> result) {

@@ -32,14 +32,15 @@ bool HasControl(absl::string_view text) {
 
 }  // namespace
 
-ClientDialogue::ClientDialogue(std::string ehlo_hostname)
-    : ehlo_hostname_(std::move(ehlo_hostname)) {}
+ClientDialogue::ClientDialogue(std::string ehlo_hostname, const HandshakePlan& plan)
+    : ehlo_hostname_(std::move(ehlo_hostname)), plan_(plan) {}
 
 ClientDialogue::Want ClientDialogue::want() const {
   if (result_waits_) return Want::kTransactionDone;
   if (state_ == State::kOver) return Want::kOver;
   if (!output_.empty()) return Want::kWrite;
   if (state_ == State::kReady) return Want::kReady;
+  if (state_ == State::kTls) return Want::kTls;
   if (state_ == State::kContent) return Want::kSendContent;
   return Want::kRead;
 }
@@ -58,6 +59,11 @@ SmtpStage ClientDialogue::stage() const {
       return SmtpStage::kEhlo;
     case State::kHelo:
       return SmtpStage::kHelo;
+    case State::kStartTls:
+    case State::kTls:
+      return SmtpStage::kStartTls;
+    case State::kAuth:
+      return SmtpStage::kAuth;
     case State::kCommands:
       return StageOfStep(answered_step_);
     case State::kContent:

@@ -6,6 +6,7 @@
 //     switch (dialogue.want()) {
 //       case Want::kWrite:           write dialogue.output(), then dialogue.Written(n)
 //       case Want::kRead:            read, then dialogue.Feed(bytes)
+//       case Want::kTls:             do the TLS handshake, then dialogue.TlsEstablished(verified)
 //       case Want::kReady:           dialogue.Begin(transaction), or Quit(), or wait
 //       case Want::kSendContent:     AppendContent(chunk)..., FinishContent() after the last one
 //       case Want::kTransactionDone: look at TakeResult()
@@ -24,6 +25,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "server/mail/options.h"
 #include "server/mail/reply.h"
 #include "server/smtp/dot_writer.h"
 #include "server/smtp/ehlo.h"
@@ -32,11 +34,21 @@
 
 namespace postern::smtp {
 
+// What is to happen between EHLO and the first transaction.
+struct HandshakePlan {
+  enum class StartTls : std::uint8_t { kNever, kIfOffered, kRequired };
+
+  StartTls starttls = StartTls::kNever;
+  // Not null: AUTH PLAIN or LOGIN (RFC 4954), over verified TLS only. Outlives the dialogue.
+  const mail::Credentials* credentials = nullptr;
+};
+
 class ClientDialogue {
  public:
   enum class Want : std::uint8_t {
     kWrite,            // output() has bytes
     kRead,             // a reply is awaited
+    kTls,              // the peer awaits our TLS handshake (RFC 3207)
     kReady,            // no transaction, nothing awaited
     kSendContent,      // 354 came for at least one recipient
     kTransactionDone,  // TakeResult() has the result; also when the session is over
@@ -47,7 +59,7 @@ class ClientDialogue {
   static constexpr std::size_t kContentChunkBytes = 32768;
 
   // Begins by awaiting the greeting. `ehlo_hostname` is what EHLO and HELO say.
-  explicit ClientDialogue(std::string ehlo_hostname);
+  explicit ClientDialogue(std::string ehlo_hostname, const HandshakePlan& plan = {});
   ClientDialogue(const ClientDialogue&) = delete;
   ClientDialogue& operator=(const ClientDialogue&) = delete;
 
@@ -86,6 +98,10 @@ class ClientDialogue {
   // Ends the transaction; valid until the next Begin(). REQUIRES: want() == kTransactionDone.
   const TransactionResult& TakeResult();
 
+  // The TLS handshake was made. Forgets all that was said in the clear and says EHLO again.
+  // `verified`: the peer has proved who it is. REQUIRES: want() == kTls.
+  void TlsEstablished(bool verified);
+
   // Says QUIT if that makes sense (nothing is awaited, the peer has not closed by 421), else the
   // session is over at once. A refused greeting or EHLO may be followed by it.
   void Quit();
@@ -93,7 +109,8 @@ class ClientDialogue {
   const Capabilities& capabilities() const { return capabilities_; }
   // MAIL commands so far, to be compared with LIMITS MAILMAX.
   int mails_sent() const { return mails_sent_; }
-  // The reply that ended the session: 421, a refused greeting, EHLO, HELO or RSET; otherwise null.
+  // The reply that ended the session: 421, a refused greeting, EHLO, HELO, AUTH or RSET; where TLS
+  // is required, a refused STARTTLS too, or our own words if it is not offered. Otherwise null.
   const ReplyPtr& closing_reply() const { return closing_reply_; }
   // Why the session is over if the peer broke the protocol (RFC 5321); otherwise OK.
   const absl::Status& protocol_error() const { return protocol_error_; }
@@ -103,6 +120,9 @@ class ClientDialogue {
     kGreeting,
     kEhlo,
     kHelo,
+    kStartTls,
+    kTls,  // STARTTLS was accepted: the next bytes belong to TLS
+    kAuth,
     kReady,     // also while a result waits to be taken
     kCommands,  // from RSET or MAIL to the reply to DATA
     kContent,
@@ -123,6 +143,10 @@ class ClientDialogue {
 
   void OnReply();
   void OnHandshakeReply();
+  void OnEhloDone();
+  void OnStartTlsReply();
+  void StartAuth();
+  void OnAuthReply();
   void OnCommandReply();
   void OnDataReply();
   void OnBodyReply();
@@ -134,12 +158,20 @@ class ClientDialogue {
   void EndTransaction(mail::SmtpStage stage);
   void EndSession();
   void ClosedBy(const mail::Reply& reply);
+  // Ends the session with a reply of our own.
+  void Refuse(mail::Reply reply);
+  // States that have one command each, of which a QUIT may follow a refusal.
+  bool InHandshake() const;
   void ProtocolError(absl::Status why);
   // The parsed reply as a shared value of `stage`: the one in *last again if it is equal.
   ReplyPtr Share(mail::SmtpStage stage, ReplyPtr* last);
 
   const std::string ehlo_hostname_;
+  const HandshakePlan plan_;
   State state_ = State::kGreeting;
+  bool secured_ = false;       // by TLS
+  bool verified_ = false;      // the peer of it
+  int auth_step_ = 0;          // of AUTH LOGIN: 1 the name is asked for, 2 the password
   bool result_waits_ = false;  // a result was not taken yet
   bool needs_rset_ = false;    // the peer may hold a transaction open
   bool dot_sent_ = false;

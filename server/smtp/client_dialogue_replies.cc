@@ -1,4 +1,5 @@
-// The half of ClientDialogue that takes replies.
+// The half of ClientDialogue that takes replies; those up to the first transaction are in
+// client_dialogue_handshake.cc.
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,11 @@ using mail::SmtpStage;
 
 void ClientDialogue::Feed(absl::string_view bytes) {
   while (!bytes.empty() && state_ != State::kOver) {
+    // Whatever stands behind the reply to STARTTLS was put there by somebody in between: taken up
+    // after the handshake it would pass for the peer's (CVE-2011-0411 and its kind).
+    if (state_ == State::kTls) {
+      return ProtocolError(absl::InvalidArgumentError("input behind the reply to STARTTLS"));
+    }
     const absl::StatusOr<bool> complete = parser_.Parse(&bytes);
     if (!complete.ok()) {
       ProtocolError(complete.status());
@@ -22,7 +28,7 @@ void ClientDialogue::Feed(absl::string_view bytes) {
 
 void ClientDialogue::OnReply() {
   // These states have one command each: a reply that comes before it is written answers nothing.
-  const bool one_command = state_ == State::kEhlo || state_ == State::kHelo ||
+  const bool one_command = (InHandshake() && state_ != State::kGreeting) ||
                            state_ == State::kLoneDot || state_ == State::kQuit;
   if (one_command && !output_.empty()) return OnUnsolicited();
   switch (state_) {
@@ -30,6 +36,10 @@ void ClientDialogue::OnReply() {
     case State::kEhlo:
     case State::kHelo:
       return OnHandshakeReply();
+    case State::kStartTls:
+      return OnStartTlsReply();
+    case State::kAuth:
+      return OnAuthReply();
     case State::kCommands:
       // A reply to a command that was not sent.
       return answered_step_ == sent_step_ ? OnUnsolicited() : OnCommandReply();
@@ -44,6 +54,7 @@ void ClientDialogue::OnReply() {
       return OnUnsolicited();
     case State::kQuit:
       return EndSession();
+    case State::kTls:  // Feed() lets none come here
     case State::kOver:
       return;
   }
@@ -51,29 +62,6 @@ void ClientDialogue::OnReply() {
 
 SmtpStage ClientDialogue::RefusedStage() const {
   return result_.mail->positive() ? SmtpStage::kRcpt : SmtpStage::kMail;
-}
-
-void ClientDialogue::OnHandshakeReply() {
-  const mail::Reply& reply = parser_.reply();
-  if (reply.intermediate()) {
-    return ProtocolError(absl::InvalidArgumentError("3yz reply to greeting, EHLO or HELO"));
-  }
-  if (reply.positive()) {
-    if (state_ == State::kGreeting) {
-      absl::StrAppend(&output_, "EHLO ", ehlo_hostname_, "\r\n");
-      state_ = State::kEhlo;
-      return;
-    }
-    if (state_ == State::kEhlo) capabilities_ = ParseEhlo(reply);
-    state_ = State::kReady;
-    return;
-  }
-  if (state_ == State::kEhlo && reply.permanent()) {  // RFC 5321 §3.2
-    absl::StrAppend(&output_, "HELO ", ehlo_hostname_, "\r\n");
-    state_ = State::kHelo;
-    return;
-  }
-  ClosedBy(reply);
 }
 
 void ClientDialogue::OnCommandReply() {
@@ -149,8 +137,7 @@ void ClientDialogue::ClosedBy(const mail::Reply& reply) {
   closing->stage = stage();
   closing_reply_ = std::move(closing);
   // In the midst of a transaction, or after 421, there is nobody left to say QUIT to.
-  const bool handshake = state_ == State::kGreeting || state_ == State::kEhlo ||
-                         state_ == State::kHelo || stage() == SmtpStage::kRset;
+  const bool handshake = InHandshake() || stage() == SmtpStage::kRset;
   quit_makes_sense_ = quit_makes_sense_ && handshake && reply.code != 421;
   EndSession();
 }

@@ -23,6 +23,7 @@ void Must(const rocksdb::Status& status) { POSTERN_CHECK(status.ok()); }
 void MarkSet::Admit(WriteOp& op) {
   switch (op.kind) {
     case WriteOp::Kind::kStore:
+    case WriteOp::Kind::kNote:
       break;
     case WriteOp::Kind::kMark:
     case WriteOp::Kind::kAdoptMark:
@@ -66,6 +67,10 @@ void Batch::Add(Database& database, const WriteOp& op) {
       break;
     case WriteOp::Kind::kMark:
       Must(batch_.Put(database.state(), ToSlice(RowKey(op.message_id, op.index).mark()), mark_));
+      break;
+    case WriteOp::Kind::kNote:
+      Must(op.content.empty() ? batch_.Delete(database.notes(), op.key)
+                              : batch_.Put(database.notes(), op.key, op.content));
       break;
     case WriteOp::Kind::kAdoptMark:
       return;

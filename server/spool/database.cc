@@ -143,6 +143,7 @@ rocksdb::Status Database::OpenWith(const std::string& directory, rocksdb::WALRec
   families.emplace_back(rocksdb::kDefaultColumnFamilyName, FamilyOptions(cache, kMiB));
   families.emplace_back("content", FamilyOptions(cache, 32 * kMiB));
   families.emplace_back("state", FamilyOptions(cache, 8 * kMiB));
+  families.emplace_back("notes", FamilyOptions(cache, kMiB));
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* opened = nullptr;
   const rocksdb::Status status =
@@ -152,6 +153,7 @@ rocksdb::Status Database::OpenWith(const std::string& directory, rocksdb::WALRec
   default_ = handles[0];
   content_ = handles[1];
   state_ = handles[2];
+  notes_ = handles[3];
   return status;
 }
 
@@ -191,7 +193,7 @@ std::uint64_t Database::UnflushedBytes() {
 
 Database::~Database() {
   if (db_ == nullptr) return;
-  for (rocksdb::ColumnFamilyHandle* handle : {default_, content_, state_}) {
+  for (rocksdb::ColumnFamilyHandle* handle : {default_, content_, state_, notes_}) {
     db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
   }
   db_->Close().PermitUncheckedError();

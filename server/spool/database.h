@@ -1,4 +1,4 @@
-// Database: the spool's RocksDB, opened with what platform experience asks for, and its two column
+// Database: the spool's RocksDB, opened with what platform experience asks for, and its column
 // families. The only file that knows RocksDB's options.
 #pragma once
 
@@ -33,6 +33,7 @@ class Database {
   std::uint64_t UnflushedBytes();
   rocksdb::ColumnFamilyHandle* content() const { return content_; }
   rocksdb::ColumnFamilyHandle* state() const { return state_; }
+  rocksdb::ColumnFamilyHandle* notes() const { return notes_; }
 
  private:
   explicit Database(std::shared_ptr<RocksLog> log) : log_(std::move(log)) {}
@@ -43,6 +44,7 @@ class Database {
   rocksdb::ColumnFamilyHandle* default_ = nullptr;
   rocksdb::ColumnFamilyHandle* content_ = nullptr;
   rocksdb::ColumnFamilyHandle* state_ = nullptr;
+  rocksdb::ColumnFamilyHandle* notes_ = nullptr;
 };
 
 // The database at present: null while the writer closes and reopens it after a fatal error. Whoever

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/check.h"
+#include "server/spool/wire.h"
 
 namespace postern::spool {
 namespace {
@@ -36,24 +37,12 @@ enum Field : std::uint64_t {
   kReply = 15,
   kRecipient = 16,
   kSubmitter = 17,
+  kLastAttempt = 18,
 };
 
 enum Flag : std::uint64_t { kInDoubt = 1, kEightBit = 2, kSmtpUtf8 = 4 };
 
 // --- Writing ---
-
-void PutVarint(std::string& out, std::uint64_t v) {
-  while (v >= 0x80) {
-    out.push_back(static_cast<char>(v | 0x80));
-    v >>= 7;
-  }
-  out.push_back(static_cast<char>(v));
-}
-
-void PutBytes(std::string& out, absl::string_view bytes) {
-  PutVarint(out, bytes.size());
-  out.append(bytes.data(), bytes.size());
-}
 
 void PutNumberField(std::string& out, Field field, std::uint64_t v) {
   if (v == 0) return;
@@ -65,20 +54,6 @@ void PutBytesField(std::string& out, Field field, absl::string_view bytes) {
   if (bytes.empty()) return;
   PutVarint(out, static_cast<std::uint64_t>(field) << 1 | 1);
   PutBytes(out, bytes);
-}
-
-// Zigzag: small distances from zero, of either sign, stay short.
-std::uint64_t FromTime(absl::Time time) {
-  // ToUnixMicros saturates: the infinite future is the largest number, the past the smallest.
-  const std::int64_t micros = absl::ToUnixMicros(time);
-  return (static_cast<std::uint64_t>(micros) << 1) ^ static_cast<std::uint64_t>(micros >> 63);
-}
-
-absl::Time ToTime(std::uint64_t zigzag) {
-  const auto micros = static_cast<std::int64_t>((zigzag >> 1) ^ (~(zigzag & 1) + 1));
-  if (micros == std::numeric_limits<std::int64_t>::max()) return absl::InfiniteFuture();
-  if (micros == std::numeric_limits<std::int64_t>::min()) return absl::InfinitePast();
-  return absl::FromUnixMicros(micros);
 }
 
 void PutReply(std::string& out, std::string& scratch, const mail::Reply& reply) {
@@ -105,6 +80,7 @@ void PutRecipients(std::string& out, const std::vector<mail::Recipient>& recipie
     PutVarint(scratch, static_cast<std::uint64_t>(recipient.disposition));
     PutVarint(scratch, reply);
     PutBytes(scratch, recipient.address);
+    if (recipient.changed != absl::InfinitePast()) PutVarint(scratch, FromTime(recipient.changed));
     PutBytesField(out, kRecipient, scratch);
   }
 }
@@ -119,67 +95,13 @@ std::uint64_t Flags(const mail::Row& row) {
 
 // --- Reading ---
 
-// Takes parts off the front of a record; after the first that is not there, ok() stays false and
-// everything reads as empty.
-class Reader {
- public:
-  explicit Reader(absl::string_view in) : in_(in) {}
-
-  bool ok() const { return ok_; }
-  bool done() const { return in_.empty() || !ok_; }
-  std::size_t left() const { return in_.size(); }
-
-  std::uint64_t Varint() {
-    std::uint64_t v = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      if (in_.empty()) break;
-      const auto byte = static_cast<unsigned char>(in_.front());
-      in_.remove_prefix(1);
-      if (shift == 63 && byte > 1) break;
-      v |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) return v;
-    }
-    return Fail();
-  }
-
-  absl::string_view Bytes() {
-    const std::uint64_t size = Varint();
-    if (!ok_ || size > in_.size()) {
-      Fail();
-      return {};
-    }
-    const absl::string_view bytes = in_.substr(0, static_cast<std::size_t>(size));
-    in_.remove_prefix(bytes.size());
-    return bytes;
-  }
-
-  // A varint no larger than `max`.
-  template <typename T>
-  T Number(T max = std::numeric_limits<T>::max()) {
-    const std::uint64_t v = Varint();
-    return static_cast<T>(v <= max ? v : Fail());
-  }
-
- private:
-  std::uint64_t Fail() {
-    ok_ = false;
-    in_ = {};
-    return 0;
-  }
-
-  absl::string_view in_;
-  bool ok_ = true;
-};
-
-std::string Copy(absl::string_view bytes) { return std::string(bytes.data(), bytes.size()); }
-
 mail::SmtpStage ToStage(std::uint64_t v) {
   return v <= static_cast<std::uint64_t>(mail::SmtpStage::kQuit) ? static_cast<mail::SmtpStage>(v)
                                                                  : mail::SmtpStage::kNone;
 }
 
 mail::RequeueReason ToReason(std::uint64_t v) {
-  const bool known = v >= 1 && v <= static_cast<std::uint64_t>(mail::RequeueReason::kSessionEnded);
+  const bool known = v >= 1 && v <= static_cast<std::uint64_t>(mail::RequeueReason::kFlushed);
   return known ? static_cast<mail::RequeueReason>(v) : mail::RequeueReason::kRestart;
 }
 
@@ -218,6 +140,9 @@ class RowDecoder {
         break;
       case kNextAttempt:
         row_.next_attempt = ToTime(in_.Varint());
+        break;
+      case kLastAttempt:
+        row_.last_attempt = ToTime(in_.Varint());
         break;
       case kAttempts:
         row_.attempts = in_.Number<std::uint32_t>();
@@ -293,6 +218,7 @@ class RowDecoder {
     const std::uint64_t disposition = in.Varint();
     const std::uint64_t reply = in.Varint();
     recipient.address = Copy(in.Bytes());
+    if (!in.done()) recipient.changed = ToTime(in.Varint());
     // An unknown disposition is refused: a recipient must not be attempted again, nor forgotten, on
     // a guess.
     if (!in.ok() || reply > replies_.size() || disposition < 1 ||
@@ -339,6 +265,9 @@ std::string EncodeRow(const mail::Row& row) {
   PutNumberField(body, kCreated, FromTime(row.created));
   PutNumberField(body, kExpires, FromTime(row.expires));
   PutNumberField(body, kNextAttempt, FromTime(row.next_attempt));
+  if (row.last_attempt != absl::InfinitePast()) {
+    PutNumberField(body, kLastAttempt, FromTime(row.last_attempt));
+  }
   PutNumberField(body, kAttempts, row.attempts);
   PutNumberField(body, kReason, static_cast<std::uint64_t>(row.reason));
   PutNumberField(body, kPriority, row.priority);

@@ -108,6 +108,30 @@ void RocksSpool::Remove(const base::Id& message_id, int row_count) {
   queue_->Push(std::move(op));
 }
 
+void RocksSpool::PutNote(std::string key, std::string value) {
+  WriteOp op = MakeOp(WriteOp::Kind::kNote, base::Id{});
+  op.key = std::move(key);
+  op.content = std::move(value);
+  queue_->Push(std::move(op));
+}
+
+absl::Status RocksSpool::ForEachNote(
+    absl::string_view prefix,
+    const std::function<void(const std::string& key, const std::string& value)>& each) const {
+  const std::shared_ptr<Database> database = holder_->Get();
+  if (database == nullptr) return Reopening();
+  const std::unique_ptr<rocksdb::Iterator> at(
+      database->db().NewIterator(rocksdb::ReadOptions(), database->notes()));
+  for (at->Seek(ToSlice(prefix)); at->Valid() && at->key().starts_with(ToSlice(prefix));
+       at->Next()) {
+    each(at->key().ToString(), at->value().ToString());
+  }
+  if (!at->status().ok()) return ReadError("the notes", at->status());
+  return absl::OkStatus();
+}
+
+Ticket RocksSpool::Latest() const { return queue_->Latest(); }
+
 absl::StatusOr<std::string> RocksSpool::ReadContent(const base::Id& message_id) const {
   const std::shared_ptr<Database> database = holder_->Get();
   if (database == nullptr) return Reopening();

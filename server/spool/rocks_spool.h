@@ -58,6 +58,12 @@ class RocksSpool final : public Spool {
   bool IsWritten(Ticket ticket) const override;
   void WhenWritten(Ticket ticket, std::function<void()> done) override;
   void Remove(const base::Id& message_id, int row_count) override;
+  void PutNote(std::string key, std::string value) override;
+  absl::Status ForEachNote(
+      absl::string_view prefix,
+      const std::function<void(const std::string& key, const std::string& value)>& each)
+      const override;
+  Ticket Latest() const override;
 
   // All three: UNAVAILABLE while the database is being reopened or on an I/O error.
   absl::StatusOr<std::string> ReadContent(const base::Id& message_id) const override;

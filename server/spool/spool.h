@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "server/mail/row.h"
 
 namespace postern::spool {
@@ -52,6 +53,19 @@ class Spool {
   // the others, synced with its batch. Rows that were set aside stay, and then so does the content.
   // REQUIRES: once for a message (its content may be deleted only once).
   virtual void Remove(const base::Id& message_id, int row_count) = 0;
+
+  // Keeps a small value under a name, in place of the one before it; an empty value deletes. Synced
+  // with its batch and tried again like Update. Suspensions and the like: what is not mail and must
+  // survive a restart.
+  virtual void PutNote(std::string key, std::string value) = 0;
+  // Calls `each` for every note whose key begins with `prefix`, in order of key. Reads what is
+  // written; UNAVAILABLE as the three below.
+  virtual absl::Status ForEachNote(
+      absl::string_view prefix,
+      const std::function<void(const std::string& key, const std::string& value)>& each) const = 0;
+
+  // The ticket of the last write that was asked for: once it is written, all before it are.
+  virtual Ticket Latest() const = 0;
 
   // These three read what is written, not what waits, and answer UNAVAILABLE while the store is
   // being opened again after an error (or on an I/O error): try again later.

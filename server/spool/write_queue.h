@@ -28,6 +28,7 @@ struct WriteOp {
     kUpdate,
     kMark,
     kRemove,
+    kNote,
     kAdoptMark,  // writes nothing: a dead process left a mark, the row's next record deletes it
   };
 
@@ -38,7 +39,8 @@ struct WriteOp {
   int row_count = 0;        // kStore, kRemove
   Ticket ticket = 0;
   base::Id message_id;
-  std::string content;                          // kStore
+  std::string key;                              // kNote
+  std::string content;                          // kStore; kNote: the value, empty deletes
   absl::InlinedVector<std::string, 1> rows;     // encoded: kStore in order, kUpdate one
   absl::InlinedVector<std::uint16_t, 2> marks;  // rows whose mark goes (the writer fills it)
   std::vector<std::uint16_t> set_aside;         // kRemove: rows that stay, and so does content
@@ -52,6 +54,12 @@ class WriteQueue {
  public:
   // Appends; numbers the operation. Thread: any.
   Ticket Push(WriteOp op);
+
+  // The number of the last operation. Thread: any.
+  Ticket Latest() const {
+    base::MutexLock lock(mu_);
+    return last_ticket_;
+  }
 
   // Everything up to `ticket` is written. Thread: any; does not lock.
   bool IsWritten(Ticket ticket) const { return written_.load(std::memory_order_acquire) >= ticket; }
@@ -76,7 +84,7 @@ class WriteQueue {
   };
 
   std::atomic<Ticket> written_{0};  // changed under mu_, so that WhenWritten misses nothing
-  base::Mutex mu_;
+  mutable base::Mutex mu_;
   std::condition_variable wake_;
   bool sleeping_ ABSL_GUARDED_BY(mu_) = false;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;

@@ -1,12 +1,12 @@
 #include "server/spool/writer.h"
 
-#include <sys/statvfs.h>
-
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/disk.h"
 #include "server/base/log.h"
 
 namespace postern::spool {
@@ -152,6 +152,7 @@ void Writer::Count(const WriteOp& op) {
     case WriteOp::Kind::kRemove:
       metrics_.removes.Add();
       break;
+    case WriteOp::Kind::kNote:
     case WriteOp::Kind::kAdoptMark:
       break;
   }
@@ -164,14 +165,14 @@ void Writer::Refuse(WriteOp& op, const absl::Status& status) {
 }
 
 void Writer::LookAtSpace() {
-  struct statvfs info {};
+  const std::optional<std::uint64_t> free = base::FreeBytes(options_.directory);
   // If it cannot be known, the write will tell.
-  if (statvfs(options_.directory.c_str(), &info) != 0) {
+  if (!free.has_value()) {
     free_bytes_ = std::numeric_limits<std::uint64_t>::max();
     return;
   }
   space_checked_ = clock_.Steady();
-  free_bytes_ = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+  free_bytes_ = *free;
   metrics_.free_bytes.Set(static_cast<std::int64_t>(free_bytes_));
 }
 

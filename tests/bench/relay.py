@@ -49,9 +49,11 @@ def cpu_seconds(pid):
 
 
 class Daemon:
-    def __init__(self, build, port, domains):
+    # Domain d<i> is routed to `host`, in which {0} and {1} stand for i / 250 and i % 250.
+    def __init__(self, build, port, domains, host="127.0.0.1"):
         self.dir = tempfile.TemporaryDirectory(prefix="postern-bench-", dir=ROOT / "build")
-        routes = "\n".join(f"  - {{domain: d{i}.example, hosts: [\"127.0.0.1\"]}}"
+        at = host.format
+        routes = "\n".join(f"  - {{domain: d{i}.example, hosts: [\"{at(i // 250, i % 250)}\"]}}"
                            for i in range(domains))
         config = pathlib.Path(self.dir.name) / "postern.yaml"
         config.write_text(CONFIG.format(spool=self.dir.name + "/spool", port=port, routes=routes))

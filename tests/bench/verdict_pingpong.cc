@@ -14,6 +14,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -119,7 +120,7 @@ int RunSubmit(int port, int count, Gaps gaps) {
 // A process forked before gRPC is used; runs once it is told the port.
 class Child {
  public:
-  explicit Child(std::function<int(int port)> run) {
+  explicit Child(const std::function<int(int port)>& run) {
     int fds[2];
     if (pipe(fds) != 0) std::abort();
     pid_ = fork();
@@ -197,7 +198,10 @@ class Bare {
   }
 
  private:
-  static void* Tag(std::intptr_t n) { return reinterpret_cast<void*>(n); }
+  static void* Tag(std::size_t n) {
+    static std::array<char, 4> tags;  // only their addresses matter
+    return &tags[n];
+  }
   void* Next() {
     void* tag = nullptr;
     bool ok = false;
@@ -221,7 +225,7 @@ struct Intake final : delivery::Intake {
   void Submit(mail::Submission submission, Done done) override {
     delivery::Receipt receipt;
     receipt.message_id = base::NewId(absl::Now());
-    receipt.rows.push_back({"b.example", submission.binding});
+    receipt.rows.push_back({"b.example", std::move(submission.binding)});
     done(std::move(receipt));
   }
 };

@@ -41,12 +41,12 @@ policy:
 domains:
   - name: a.test
     options:
-      tls: required
+      generate_bounces: false
 colour: blue
 """)
         for line, key in ((5, "adress"), (7, "connect_timeut"), (8, "idle_timeout"),
                           (9, "max_outbound_connections"), (10, "retry_schedule"),
-                          (12, "default_verdict"), (13, "timeout"), (17, "tls"), (18, "colour")):
+                          (12, "default_verdict"), (13, "timeout"), (17, "generate_bounces"), (18, "colour")):
             with self.subTest(key=key):
                 self.assert_names(said, line, key)
         self.assertIn("not served yet", said)

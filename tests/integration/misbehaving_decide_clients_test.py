@@ -5,7 +5,7 @@ import unittest
 
 import grpc
 
-from postern.v1 import hooks_pb2
+from postern.v1 import hooks_pb2, types_pb2
 from scenario import ONE_CONNECTION, Scenario, eventually, merge, scaled
 
 GARBAGE = b"\x0a\xff\xff\xff\xff\x0f garbage"
@@ -82,11 +82,12 @@ class MisbehavingDecideClients(Scenario):
 
     def test_what_is_not_served_yet_is_named(self):
         policy = self.daemon.policy(attach=False)
-        policy.send(attach=hooks_pb2.Attach(provider="p", mode=hooks_pb2.DECIDE_MODE_SHADOW))
+        policy.send(attach=hooks_pb2.Attach(provider="p",
+                                            default_verdict=types_pb2.DEFAULT_VERDICT_HOLD))
         self.assertEqual(policy.wait_ended(), grpc.StatusCode.UNIMPLEMENTED)
-        self.assertIn("mode", policy.details)
+        self.assertIn("default_verdict", policy.details)
         policy = self.daemon.policy()
-        verdict = policy.send_verdict("SHUTDOWN", scope=hooks_pb2.ScopeTarget(domain="*"))
+        verdict = policy.send_verdict("SHUTDOWN", scope=hooks_pb2.ScopeTarget(site="big"))
         self.assertEqual(policy.wait_result(verdict), "DENIED")
 
     def test_a_verdict_twice(self):

@@ -20,7 +20,8 @@ import threading
 
 import grpc
 
-from postern.v1 import control_pb2_grpc, delivery_pb2, delivery_pb2_grpc, hooks_pb2_grpc, types_pb2
+from postern.v1 import (control_pb2, control_pb2_grpc, delivery_pb2, delivery_pb2_grpc,
+                        hooks_pb2_grpc, types_pb2)
 from running import Watched, eventually, scaled, spawn, time_scale
 from streams import Policy, Watch
 
@@ -150,6 +151,26 @@ class Daemon(Watched):
         """Writes the configuration, or any other text in its place."""
         with open(self.config_file, "w", encoding="utf-8") as file:
             file.write(to_yaml(self.config) if text is None else text)
+
+    def get_config(self):
+        return self.control.GetConfig(control_pb2.GetConfigRequest(), timeout=scaled(10))
+
+    def apply_config(self, **fields):
+        return self.control.ApplyConfig(control_pb2.ApplyConfigRequest(**fields),
+                                        timeout=scaled(10))
+
+    def reload(self, text=None, **overrides):
+        """Changes the configuration file and sends SIGHUP; does not wait."""
+        self.config = merge(self.config, overrides)
+        self.write_config(text)
+        self.process.send_signal(signal.SIGHUP)
+
+    def wait_generation(self, generation, timeout=10):
+        """Blocks until this generation is in force; returns GetConfig's answer."""
+        def probe():
+            answer = self.get_config()
+            return answer.generation == generation and answer
+        return eventually(probe, timeout, f"generation {generation} of the configuration")
 
     def launch(self, text=None):
         """Starts the program and does not wait for it to be ready."""
@@ -300,6 +321,12 @@ class Daemon(Watched):
                                else states == wanted)
 
         return self.wait_message(ident, fits, timeout, f"{ident} {wanted}")
+
+    def run_cli(self, *arguments):
+        """Runs the command line against this daemon; returns (exit code, stdout, stderr)."""
+        done = subprocess.run([os.environ["POSTERN"], "--address", self.grpc_address, *arguments],
+                              capture_output=True, text=True, timeout=scaled(20), check=False)
+        return done.returncode, done.stdout, done.stderr
 
     # Streams.
     def watch(self, **options):

@@ -110,6 +110,35 @@ class MemorySpool final : public spool::Spool {
       return nullptr;
     });
   }
+  void PutNote(std::string key, std::string value) override {
+    Do([this, key = std::move(key), value = std::move(value)]() -> After {
+      if (value.empty()) {
+        notes_.erase(key);
+      } else {
+        notes_[key] = value;
+      }
+      return nullptr;
+    });
+  }
+  absl::Status ForEachNote(
+      absl::string_view prefix,
+      const std::function<void(const std::string&, const std::string&)>& each) const override {
+    std::map<std::string, std::string> notes;
+    {
+      base::MutexLock lock(mu_);
+      notes = notes_;
+    }
+    const std::string begin(prefix.data(), prefix.size());
+    for (auto at = notes.lower_bound(begin);
+         at != notes.end() && at->first.compare(0, begin.size(), begin) == 0; ++at) {
+      each(at->first, at->second);
+    }
+    return absl::OkStatus();
+  }
+  spool::Ticket Latest() const override {
+    base::MutexLock lock(mu_);
+    return last_;
+  }
   absl::StatusOr<std::string> ReadContent(const base::Id& message_id) const override {
     base::MutexLock lock(mu_);
     const auto found = contents_.find(message_id);
@@ -200,6 +229,7 @@ class MemorySpool final : public spool::Spool {
   spool::Ticket written_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<std::pair<spool::Ticket, std::function<After()>>> held_ ABSL_GUARDED_BY(mu_);
   std::vector<std::pair<spool::Ticket, After>> waiters_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, std::string> notes_ ABSL_GUARDED_BY(mu_);
   std::map<base::Id, std::string> contents_ ABSL_GUARDED_BY(mu_);
   std::map<std::pair<base::Id, std::uint16_t>, Stored> rows_ ABSL_GUARDED_BY(mu_);
 };

@@ -17,16 +17,21 @@ import socket
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
+import grpc
+
+from certificates import Authority
 from daemon import Daemon, config, dispositions, merge, ms, recipient_states, short
 from dns_server import DnsServer
-from postern.v1 import hooks_pb2, types_pb2
+from google.protobuf import duration_pb2
+from postern.v1 import control_pb2, hooks_pb2, types_pb2
 from running import eventually, scaled
 from sink_rules import DEFAULT_CAPABILITIES
 from smtp_sink import SmtpSink
 
 __all__ = ["ONE_CONNECTION", "Scenario", "dispositions", "eventually", "merge", "module", "ms",
-           "recipient_states", "reason_of", "scaled", "short"]
+           "recipient_states", "reason_of", "scaled", "scope", "short"]
 
 # Overrides for scenarios in which messages of a domain must share a connection.
 ONE_CONNECTION = {"options": {"max_outbound_connections": 1}}
@@ -39,6 +44,11 @@ def module(name, **options):
             "options": {key: str(value) for key, value in options.items()}}
 
 
+def scope(domain, binding=""):
+    """A control_pb2.Scope."""
+    return control_pb2.Scope(domain=domain, binding=binding)
+
+
 def reason_of(message, domain=None):
     """Why the row of the domain (or the only row) waits: "REPLY_421"."""
     row, = [r for r in message.rows if domain in (None, r.domain)]
@@ -49,13 +59,14 @@ class Scenario(unittest.TestCase):
     config = {}
     sink_addresses = ("127.0.0.1",)
     sink_capabilities = DEFAULT_CAPABILITIES
+    sink_tls = None  # method that returns the ssl.SSLContext of a receiver that offers STARTTLS
     # Set to True where the scenario makes the client break the protocol on purpose.
     violations_expected = False
 
     maxDiff = None
 
     def setUp(self):
-        self._sink = self._dns = self._daemon = None
+        self._sink = self._dns = self._daemon = self._ca = None
         self.directory = tempfile.mkdtemp(prefix="postern-")
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
 
@@ -83,7 +94,8 @@ class Scenario(unittest.TestCase):
     def sink(self):
         if self._sink is None:
             self._sink = SmtpSink(addresses=self.sink_addresses,
-                                  capabilities=self.sink_capabilities).start()
+                                  capabilities=self.sink_capabilities,
+                                  tls=self.sink_tls and self.sink_tls()).start()
             self.addCleanup(self._close_sink)
         return self._sink
 
@@ -106,6 +118,19 @@ class Scenario(unittest.TestCase):
                               merge(config(self.sink, self.dns, **self.config), overrides))
         self.addCleanup(self._close_daemon)
         return self._daemon
+
+    @property
+    def ca(self):
+        """A test CA, which the daemon trusts if it is started after this was named."""
+        if self._ca is None:
+            self._ca = Authority(self.directory)
+            self.enterContext(mock.patch.dict(os.environ, SSL_CERT_FILE=self._ca.certificate))
+        return self._ca
+
+    @ca.setter
+    def ca(self, authority):
+        """One of the scenario's own, which the daemon knows only by its configuration."""
+        self._ca = authority
 
     def _close_sink(self):
         self._sink.stop()
@@ -134,7 +159,30 @@ class Scenario(unittest.TestCase):
             probe.bind(("127.0.0.1", 0))
             return probe.getsockname()[1]
 
+    # Operating.
+    def control(self, method, **fields):
+        """One unary call of Control: control("Resume", scope=scope("a.test"))."""
+        request = getattr(control_pb2, method + "Request")(**fields)
+        return getattr(self.daemon.control, method)(request, timeout=scaled(20))
+
+    def queue(self, domain):
+        """The queue of the domain as ListQueues shows it; None if there is none."""
+        answer = self.control("ListQueues", filter=types_pb2.Filter(domains=[domain]))
+        return next(iter(answer.queues), None)
+
+    def suspend(self, domain, reason="test", **duration):
+        """Suspends the domain; duration as for google.protobuf.Duration, none: until resumed."""
+        return self.control("Suspend", scope=scope(domain), reason=reason,
+                            duration=duration_pb2.Duration(**duration) if duration else None)
+
     # Comparing.
+    def assert_refused(self, code, call, *args, **fields):
+        """The call ends with this gRPC code; returns the message."""
+        with self.assertRaises(grpc.RpcError) as refused:
+            call(*args, **fields)
+        self.assertEqual(refused.exception.code().name, code, refused.exception.details())
+        return refused.exception.details()
+
     def assert_reply(self, state, code, stage=None, text=None):
         """The last reply of a RecipientState."""
         self.assertEqual(state.last_reply.code, code, state)

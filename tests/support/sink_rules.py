@@ -5,7 +5,7 @@ import re
 import socket
 from typing import List, Optional
 
-STAGES = ("connect", "greeting", "ehlo", "helo", "mail", "rcpt", "data", "content", "body", "rset",
+STAGES = ("connect", "greeting", "ehlo", "helo", "starttls", "tls", "auth", "mail", "rcpt", "data", "content", "body", "rset",
           "noop", "quit", "other")
 DEFAULT_CAPABILITIES = ("PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8",
                         "ENHANCEDSTATUSCODES")

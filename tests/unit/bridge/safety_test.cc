@@ -278,6 +278,7 @@ TEST_F(SafetyTest, TheBooksBalanceUnderARandomInterleaving) {
 TEST_F(SafetyTest, ManyThreadsAtOnceKeepTheBooks) {
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
+  threads.reserve(6);
   std::atomic<std::uint64_t> unsettled{0};
   std::atomic<int> attached{0};  // sessions begin when both clients have been there
   for (int t = 0; t < 3; ++t) {

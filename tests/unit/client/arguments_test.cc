@@ -63,6 +63,21 @@ TEST_F(Arguments, WithoutACommandIsWrongUsage) { EXPECT_FALSE(Parses("")); }
 
 TEST_F(Arguments, UnknownOptionIsWrongUsage) { EXPECT_FALSE(Parses("queues --nonsense")); }
 
+TEST_F(Arguments, AKillSwitchNeedsAReasonUnlessItIsTakenBack) {
+  EXPECT_FALSE(Parses("switch off"));
+  EXPECT_TRUE(Parses("switch force-keep --provider warmup --reason x --for 10m"));
+  EXPECT_FALSE(Parses("switch off --reason x --for soon"));
+  EXPECT_FALSE(Parses("switch"));
+}
+
+TEST_F(Arguments, AKillSwitchIsTakenBackWithoutAReason) { EXPECT_TRUE(Parses("switch on")); }
+
+TEST_F(Arguments, AConfigurationToApplyHasAFile) {
+  EXPECT_FALSE(Parses("config apply"));
+  EXPECT_FALSE(Parses("config"));
+  EXPECT_TRUE(Parses("config apply - --reason weekend --for 2d --if-generation 7"));
+}
+
 TEST_F(Arguments, SubmitNeedsARecipient) { EXPECT_FALSE(Parses("submit --from a@example.com")); }
 
 TEST_F(Arguments, SubmitTakesSeveralRecipients) {

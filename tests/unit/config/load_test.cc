@@ -28,7 +28,7 @@ policy:
 domains:
   - name: a.test
     options:
-      tls: required
+      generate_bounces: false
       retry_schedule:
         - 5m
         - 10m
@@ -42,7 +42,7 @@ colour: blue
                   StartsWith("f:10: options.retry_schedule[1]: expected a duration"),
                   "f:12: policy.default_verdict: expected one of keep, shutdown, not \"maybe\"",
                   "f:13: policy.timeout: must be 1ms to 5s, not 1h",
-                  "f:17: domains[0].options.tls: not served yet",
+                  "f:17: domains[0].options.generate_bounces: not served yet",
                   "f:21: domains[0].options.retry_schedule[2]: must be 1ms to 30d, not 0s",
                   "f:22: colour: unknown key"));
 }
@@ -130,11 +130,17 @@ TEST(Load, RefusesIntegersThatDoNotFit) {
 TEST(Load, NamesFieldsAndValuesThatAreNotServed) {
   EXPECT_THAT(
       ErrorsAfterServer("sites: []\noptions: {suspend_delivery: false, in_doubt: hold}\n"
-                        "policy: {default_verdict: hold, max_wait_share: 0.1}\n"),
+                        "policy: {default_verdict: hold, max_streams_per_identity: 1}\n"),
       ElementsAre("f:2: sites: not served yet", "f:3: options.suspend_delivery: not served yet",
                   "f:3: options.in_doubt: the value hold is not served yet",
                   "f:4: policy.default_verdict: the value hold is not served yet",
-                  "f:4: policy.max_wait_share: not served yet"));
+                  "f:4: policy.max_streams_per_identity: not served yet"));
+}
+
+TEST(Load, RefusesAWaitShareOutOfBounds) {
+  EXPECT_THAT(ErrorsAfterServer("policy: {max_wait_share: 0}\n"),
+              ElementsAre(HasSubstr("f:2: policy.max_wait_share: must be 0.001 to 1")));
+  EXPECT_THAT(ErrorsAfterServer("policy: {max_wait_share: 0.5}\n"), ElementsAre());
 }
 
 TEST(Load, SuggestsOnlyWhatIsNear) {

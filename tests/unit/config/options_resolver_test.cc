@@ -183,7 +183,7 @@ TEST(OptionsResolver, ReplaceCountsTheGenerationUpAndLeavesOldSnapshots) {
   OptionsResolver resolver(Loaded("options: {max_retries: 1}\n"));
   const auto before = resolver.ForPair("a.test", "default");
   EXPECT_EQ(resolver.generation(), 1u);
-  resolver.Replace(Loaded("options: {max_retries: 2}\nbindings: [{name: b}]\n"));
+  resolver.Replace(Loaded("options: {max_retries: 2}\nbindings: [{name: b}]\n"), 2);
   EXPECT_EQ(resolver.generation(), 2u);
   EXPECT_EQ(resolver.ForPair("a.test", "default")->generation, 2u);
   EXPECT_EQ(resolver.ForPair("a.test", "default")->max_retries, 2);
@@ -204,7 +204,7 @@ TEST(OptionsResolver, IsReadWhileItIsReplaced) {
       seen = options->generation;
     }
   });
-  for (int i = 0; i < 20; ++i) resolver.Replace(i % 2 == 0 ? two : one);
+  for (std::uint64_t i = 0; i < 20; ++i) resolver.Replace(i % 2 == 0 ? two : one, i + 2);
   reader.join();
 }
 

@@ -16,6 +16,12 @@ TEST(Settings, HaveDefaults) {
   EXPECT_EQ(settings.log_level, "info");
   EXPECT_NE(settings.hostname, "");
   EXPECT_EQ(settings.spool_reserve_bytes, 256 << 20);
+  EXPECT_EQ(settings.max_queued_messages, 0u);
+  EXPECT_EQ(settings.max_memory_bytes, 0u);
+  EXPECT_EQ(settings.disposition_log, "");
+  EXPECT_EQ(settings.disposition_log_bytes, 64u << 20);
+  EXPECT_EQ(settings.disposition_log_age, absl::Hours(24));
+  EXPECT_EQ(settings.disposition_log_files, 10);
   EXPECT_EQ(settings.max_message_bytes, 50u << 20);
   EXPECT_EQ(settings.drain_budget, absl::Seconds(8));
 }
@@ -30,6 +36,9 @@ server:
   log_level: warning
   hostname: Own.Test
   spool_reserve_bytes: 0
+  max_queued_messages: 1000
+  max_memory_bytes: 2GiB
+  disposition_log: {path: /var/log/d, max_bytes: 1MiB, max_age: 1h, keep_files: 0}
 options: {max_message_bytes: 1MiB, drain_budget: 0}
 )");
   ASSERT_TRUE(loaded.ok()) << loaded.status();
@@ -47,6 +56,12 @@ options: {max_message_bytes: 1MiB, drain_budget: 0}
   EXPECT_EQ(settings.log_level, "warn");
   EXPECT_EQ(settings.hostname, "own.test");
   EXPECT_EQ(settings.spool_reserve_bytes, 0);
+  EXPECT_EQ(settings.max_queued_messages, 1000u);
+  EXPECT_EQ(settings.max_memory_bytes, std::uint64_t{2} << 30);
+  EXPECT_EQ(settings.disposition_log, "/var/log/d");
+  EXPECT_EQ(settings.disposition_log_bytes, 1u << 20);
+  EXPECT_EQ(settings.disposition_log_age, absl::Hours(1));
+  EXPECT_EQ(settings.disposition_log_files, 0);
   EXPECT_EQ(settings.max_message_bytes, 1u << 20);
   EXPECT_EQ(settings.drain_budget, absl::ZeroDuration());
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "server/base/retry_after.h"
 #include "server/delivery/messages.h"
 #include "server/delivery/recorder.h"
 #include "tests/support/memory_spool.h"
@@ -69,7 +70,14 @@ class IntakeTest : public ::testing::Test {
   DeliveryMetrics metrics{registry};
   Context context{clock, spool, options, bindings, hook_point, history, metrics, {}, {}};
   std::vector<queue::RowPtr> queued;
-  SpoolIntake intake{context, IntakeLimits{1000, 3},
+  AdmissionReading reading = [] {
+    AdmissionReading roomy;
+    roomy.free_bytes = 1000;
+    return roomy;
+  }();
+  Admission admission{
+      {.min_free_bytes = 100}, [this] { return reading; }, metrics.queued_rows, clock, registry};
+  SpoolIntake intake{context, admission, IntakeLimits{1000, 3},
                      [this](queue::RowPtr row) { queued.push_back(std::move(row)); }};
 };
 
@@ -127,6 +135,15 @@ TEST_F(IntakeTest, NothingIsQueuedThatIsNotOnDisk) {
   spool.FailStores(absl::ResourceExhaustedError("no space"));
   EXPECT_EQ(Submit(Good()).status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(queued.empty());
+}
+
+TEST_F(IntakeTest, RefusesAtAWatermarkAndSaysWhenToTryAgain) {
+  reading.free_bytes = 99;
+  const auto answer = Submit(Good());
+  EXPECT_EQ(answer.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(answer.status().message().substr(0, 6), "disk: ");
+  EXPECT_EQ(base::RetryAfter(answer.status()), absl::Seconds(30));
+  EXPECT_EQ(spool.row_count(), 0u);
 }
 
 TEST_F(IntakeTest, TakesNothingWhileDraining) {

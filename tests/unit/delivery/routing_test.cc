@@ -36,6 +36,61 @@ TEST(RoutingTest, AQueueNameTellsAGatewayFromADomain) {
   EXPECT_EQ(v6->host, "[2001:db8::1]");
 }
 
+DialPlan PlanOf(const std::vector<std::pair<const char*, const char*>>& targets) {
+  DialPlan plan;
+  plan.outcome = dns::MxOutcome::kOk;
+  for (const auto& [host, address] : targets) {
+    plan.targets.push_back({host, {asio::ip::make_address(address), 25}});
+  }
+  return plan;
+}
+
+std::vector<std::string> Addresses(const DialPlan& plan) {
+  std::vector<std::string> addresses;
+  for (const DialTarget& target : plan.targets) {
+    addresses.push_back(target.endpoint.address().to_string());
+  }
+  return addresses;
+}
+
+TEST(RoutingTest, AnAddressFamilyIsPreferredWithinAHostOrIsTheOnlyOne) {
+  using mail::AddressFamily;
+  const DialPlan all =
+      PlanOf({{"a", "192.0.2.1"}, {"a", "2001:db8::1"}, {"b", "192.0.2.2"}, {"b", "2001:db8::2"}});
+  const auto with = [&all](AddressFamily family) {
+    DialPlan plan = all;
+    ApplyAddressFamily(family, plan);
+    return Addresses(plan);
+  };
+  using List = std::vector<std::string>;
+  EXPECT_EQ(with(AddressFamily::kAny), Addresses(all));
+  EXPECT_EQ(with(AddressFamily::kPreferIpv4), Addresses(all));
+  EXPECT_EQ(with(AddressFamily::kPreferIpv6),
+            (List{"2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2"}));
+  EXPECT_EQ(with(AddressFamily::kIpv4Only), (List{"192.0.2.1", "192.0.2.2"}));
+  EXPECT_EQ(with(AddressFamily::kIpv6Only), (List{"2001:db8::1", "2001:db8::2"}));
+}
+
+TEST(RoutingTest, HostsWithoutAnAddressOfTheFamilyHaveNone) {
+  DialPlan plan = PlanOf({{"a", "192.0.2.1"}});
+  ApplyAddressFamily(mail::AddressFamily::kIpv6Only, plan);
+  EXPECT_EQ(plan.outcome, dns::MxOutcome::kNoAddress);
+  EXPECT_TRUE(plan.targets.empty());
+  EXPECT_NE(plan.error, "");
+}
+
+TEST(RoutingTest, TheSourceIsOfTheFamilyOfTheHost) {
+  mail::DeliveryOptions options;
+  const auto v4 = asio::ip::make_address("192.0.2.1");
+  const auto v6 = asio::ip::make_address("2001:db8::1");
+  EXPECT_EQ(SourceFor(v4, options), std::nullopt);
+  options.bind_ipv4 = "198.51.100.7";
+  EXPECT_EQ(SourceFor(v4, options), asio::ip::make_address("198.51.100.7"));
+  EXPECT_EQ(SourceFor(v6, options), std::nullopt);
+  options.bind_ipv6 = "2001:db8::7";
+  EXPECT_EQ(SourceFor(v6, options), asio::ip::make_address("2001:db8::7"));
+}
+
 mail::AddressBlock Block(int a, int b, int prefix_bits) {
   mail::AddressBlock block;
   block.bytes[0] = static_cast<unsigned char>(a);

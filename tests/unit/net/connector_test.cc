@@ -100,6 +100,36 @@ TEST(ConnectorTest, CallsAWantOfDescriptorsSocket) {
   EXPECT_EQ(result.detail, "Too many open files");
 }
 
+int NoSocket(int, int, int) {
+  errno = EMFILE;
+  return -1;
+}
+
+int NoOption(int, int, int, const void*, socklen_t) {
+  errno = EPERM;
+  return -1;
+}
+
+ConnectFailure FailureWith(const SocketCalls& calls) {
+  asio::io_context io;
+  tcp::acceptor acceptor(io, tcp::endpoint(kLoopback, 0));
+  ConnectFailure failure = ConnectFailure::kNone;
+  const auto dial = [](tcp::endpoint to, const SocketCalls* with,
+                       ConnectFailure* out) -> asio::awaitable<void> {
+    const std::optional<asio::ip::address> source(kLoopback);
+    const ConnectResult result = co_await Connect(to, source, absl::Seconds(60), *with);
+    *out = result.failure;
+  };
+  RunToEnd(io, dial(acceptor.local_endpoint(), &calls, &failure));
+  return failure;
+}
+
+TEST(ConnectorTest, TellsWhichStepOfThePreparationFailed) {
+  EXPECT_EQ(FailureWith(kSystemCalls), ConnectFailure::kNone);
+  EXPECT_EQ(FailureWith({NoSocket, ::setsockopt}), ConnectFailure::kSocket);
+  EXPECT_EQ(FailureWith({::socket, NoOption}), ConnectFailure::kIoctl);
+}
+
 TEST(ConnectorTest, CallsAPeerThatDoesNotAnswerATimeout) {
   asio::io_context io;
   tcp::acceptor acceptor(io, tcp::v4());

@@ -138,9 +138,6 @@ TEST_F(ControlTest, MethodsThatAreNotServedAreRefusedByName) {
   grpc::Status status = control_stub->Suspend(Context().get(), {}, &suspended);
   EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
   EXPECT_EQ(status.error_message(), "postern.v1.Control.Suspend: not served yet");
-  v1::PostVerdictsResponse posted;
-  status = hooks_stub->PostVerdicts(Context().get(), {}, &posted);
-  EXPECT_EQ(status.error_message(), "postern.v1.Hooks.PostVerdicts: not served yet");
   auto context = Context();
   auto outcomes = delivery_stub->Outcomes(context.get());
   EXPECT_EQ(outcomes->Finish().error_message(), "postern.v1.Delivery.Outcomes: not served yet");

@@ -137,11 +137,12 @@ TEST_F(DecideTest, AttachThatCannotBeServedNamesItsField) {
   Start();
   v1::DecideRequest frame;
   frame.mutable_attach()->set_provider("p");
-  frame.mutable_attach()->set_mode(v1::DECIDE_MODE_SHADOW);
+  frame.mutable_attach()->set_default_verdict(v1::DEFAULT_VERDICT_HOLD);
   grpc::Status status = EndOf(frame);
   EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
-  EXPECT_EQ(status.error_message(), "attach.mode: DECIDE_MODE_SHADOW is not served yet");
-  frame.mutable_attach()->clear_mode();
+  EXPECT_EQ(status.error_message(),
+            "attach.default_verdict: DEFAULT_VERDICT_HOLD is not served yet");
+  frame.mutable_attach()->clear_default_verdict();
   frame.mutable_attach()->set_provider("No Such Name");
   status = EndOf(frame);
   EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT);
@@ -225,7 +226,10 @@ TEST_F(DecideTest, VerdictsThatCannotBeUsedAreDeniedByName) {
     void (*make)(v1::Verdict*);
   };
   const Case cases[] = {
-      {"scope: not served yet", [](v1::Verdict* v) { v->mutable_scope()->set_domain("*"); }},
+      {"scope.site: not served yet", [](v1::Verdict* v) { v->mutable_scope()->set_site("big"); }},
+      {"scope.rule: must be set", [](v1::Verdict* v) { v->mutable_scope()->set_domain("*"); }},
+      {"scope.domain: must be a domain, \"*.suffix\" or \"*\"",
+       [](v1::Verdict* v) { v->mutable_scope()->set_recycle(true); }},
       {"then.action: THEN_ACTION_HOLD is not served yet",
        [](v1::Verdict* v) {
          v->mutable_question()->set_connection_id(std::string(32, 'a'));
@@ -361,6 +365,25 @@ TEST_F(DecideTest, ListProvidersShowsChainsAndClients) {
   ASSERT_EQ(response.remote_size(), 1);
   EXPECT_EQ(response.remote(0).name(), "warmup");
   EXPECT_EQ(response.remote(0).streams_size(), 1);
+  EXPECT_EQ(response.remote(0).breaker(), v1::BREAKER_STATE_CLOSED);
+}
+
+TEST_F(DecideTest, ListProvidersShowsAnOpenBreaker) {
+  policy.timeout = absl::Milliseconds(1);
+  Start();
+  Client client = Attached("silent");
+  // Ten questions in a row that nobody answers.
+  for (int i = 0; i < 10; ++i) {
+    FakeSession session(*bridge);
+    session.Connect();
+    session.Ask();
+    EXPECT_FALSE(session.AwaitWake(absl::Milliseconds(2)));
+    session.Settle();
+    session.Close();
+  }
+  v1::ListProvidersResponse response;
+  ASSERT_TRUE(hooks_stub->ListProviders(Context().get(), {}, &response).ok());
+  EXPECT_EQ(response.remote(0).breaker(), v1::BREAKER_STATE_OPEN);
 }
 
 }  // namespace

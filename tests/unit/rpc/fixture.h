@@ -127,6 +127,95 @@ class FakeControl final : public delivery::Control {
   mutable std::uint64_t sessions_ ABSL_GUARDED_BY(mu_) = 2;
 };
 
+// Remembers what it was asked for last; answers `status`, or `count`.
+class FakeOperations final : public delivery::Operations {
+ public:
+  absl::StatusOr<std::uint64_t> Suspend(mail::Hold hold) override {
+    base::MutexLock lock(mu_);
+    hold_ = std::move(hold);
+    return Answer();
+  }
+  absl::StatusOr<Resumed> Resume(const mail::Scope& scope) override {
+    base::MutexLock lock(mu_);
+    scope_ = scope;
+    if (!status.ok()) return status;
+    return Resumed{count, holds};
+  }
+  std::vector<mail::Hold> Holds() override { return holds; }
+  absl::StatusOr<std::uint64_t> Flush(const mail::Scope& scope,
+                                      const base::Id& message_id) override {
+    base::MutexLock lock(mu_);
+    scope_ = scope;
+    id_ = message_id;
+    return Answer();
+  }
+  absl::StatusOr<std::uint64_t> Fail(const mail::Scope& scope, mail::Reply reply,
+                                     bool dry_run) override {
+    base::MutexLock lock(mu_);
+    scope_ = scope;
+    reply_ = std::move(reply);
+    flag_ = dry_run;
+    return Answer();
+  }
+  absl::StatusOr<std::uint64_t> Reroute(const mail::Scope& scope,
+                                        const std::string& to_binding) override {
+    base::MutexLock lock(mu_);
+    scope_ = scope;
+    reason_ = to_binding;
+    return Answer();
+  }
+  absl::Status ShutdownConnection(const base::Id& connection, const std::string&,
+                                  const std::string& reason, bool now) override {
+    base::MutexLock lock(mu_);
+    id_ = connection;
+    reason_ = reason;
+    flag_ = now;
+    return status;
+  }
+  absl::StatusOr<delivery::MessageView> Cancel(const base::Id& message_id,
+                                               const std::vector<std::string>& recipients,
+                                               const std::string& reason) override {
+    base::MutexLock lock(mu_);
+    id_ = message_id;
+    recipients_ = recipients;
+    reason_ = reason;
+    if (!status.ok()) return status;
+    return delivery::MessageView{};
+  }
+  absl::StatusOr<delivery::MessageView> Resolve(const base::Id& message_id,
+                                                const std::string& domain,
+                                                delivery::Resolution resolution) override {
+    base::MutexLock lock(mu_);
+    id_ = message_id;
+    reason_ = domain;
+    resolution_ = resolution;
+    if (!status.ok()) return status;
+    return delivery::MessageView{};
+  }
+
+  // What it is to answer; set before the call.
+  absl::Status status;
+  std::uint64_t count = 3;
+  std::vector<mail::Hold> holds;
+
+  // What it was asked; read after the call.
+  mail::Hold hold_;
+  mail::Scope scope_;
+  mail::Reply reply_;
+  base::Id id_;
+  std::string reason_;
+  std::vector<std::string> recipients_;
+  delivery::Resolution resolution_ = delivery::Resolution::kRetry;
+  bool flag_ = false;
+
+ private:
+  absl::StatusOr<std::uint64_t> Answer() const {
+    if (!status.ok()) return status;
+    return count;
+  }
+  base::Mutex mu_;
+};
+
 class FakeMessages final : public delivery::MessageSource {
  public:
   absl::StatusOr<delivery::MessageView> Get(const base::Id& id) override {
@@ -234,9 +323,10 @@ class RpcTest : public testing::Test {
 
   void Start() {
     bridge = std::make_unique<bridge::Bridge>(policy, clock, registry, EncodeEvent);
-    absl::StatusOr<std::unique_ptr<RpcServer>> started = RpcServer::Start(
-        {.listeners = listeners, .access = access, .limits = limits},
-        {intake, control, messages, *bridge, bindings, registry, clock, [this] { return chains; }});
+    absl::StatusOr<std::unique_ptr<RpcServer>> started =
+        RpcServer::Start({.listeners = listeners, .access = access, .limits = limits},
+                         {intake, control, messages, operations, *bridge, bindings, registry, clock,
+                          [this] { return chains; }});
     ASSERT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
     const std::string target = server->ports()[0] != 0
@@ -274,6 +364,7 @@ class RpcTest : public testing::Test {
   FakeIntake intake;
   FakeControl control;
   FakeMessages messages;
+  FakeOperations operations;
   std::unique_ptr<bridge::Bridge> bridge;
   std::unique_ptr<RpcServer> server;
   std::shared_ptr<grpc::Channel> channel;

@@ -75,6 +75,9 @@ TEST_F(WatchTest, AllKindsArriveWithWhatTheyCarry) {
   ready.capabilities = {"PIPELINING", "\xFF"};
   bridge->OnSessionReady(session.info, ready);
   session.report.recipients.push_back({"r@a.example", mail::Disposition::kDelivered, nullptr});
+  session.report.recipients.push_back({"q@a.example", mail::Disposition::kDeferred, nullptr});
+  session.report.reason = mail::RequeueReason::kReply421;
+  session.report.mail_time = absl::Milliseconds(2);
   session.report.body_time = absl::Milliseconds(5);
   session.Ask();
   session.Settle();
@@ -90,7 +93,12 @@ TEST_F(WatchTest, AllKindsArriveWithWhatTheyCarry) {
   ASSERT_TRUE(events[2].has_delivery_attempt());
   EXPECT_EQ(events[2].delivery_attempt().message_id(), session.report.message_id.ToString());
   EXPECT_EQ(events[2].delivery_attempt().recipients(0).disposition(), v1::DISPOSITION_DELIVERED);
-  EXPECT_EQ(events[2].delivery_attempt().phases(0).stage(), v1::SMTP_STAGE_BODY);
+  EXPECT_EQ(events[2].delivery_attempt().recipients(0).reason(), v1::REQUEUE_REASON_UNSPECIFIED);
+  EXPECT_EQ(events[2].delivery_attempt().recipients(1).reason(), v1::REQUEUE_REASON_REPLY_421);
+  ASSERT_EQ(events[2].delivery_attempt().phases_size(), 2);
+  EXPECT_EQ(events[2].delivery_attempt().phases(0).stage(), v1::SMTP_STAGE_MAIL);
+  EXPECT_EQ(events[2].delivery_attempt().phases(1).stage(), v1::SMTP_STAGE_BODY);
+  EXPECT_EQ(events[2].delivery_attempt().took().nanos(), 7'000'000);
   ASSERT_TRUE(events[3].has_verdict());
   EXPECT_EQ(events[3].verdict().decision(), v1::DECISION_KEEP);
   EXPECT_TRUE(events[4].has_connection_closed());

@@ -13,6 +13,9 @@ using Want = ClientDialogue::Want;
 
 class DialogueDriver {
  public:
+  DialogueDriver() = default;
+  explicit DialogueDriver(const HandshakePlan& plan) : dialogue("client.example", plan) {}
+
   // What the dialogue wants to send, as sent.
   std::string Sent() {
     const absl::string_view out = dialogue.output();

@@ -23,6 +23,8 @@ mail::Row FullRow() {
   row.created = TestTime() + absl::Microseconds(1);
   row.expires = absl::InfiniteFuture();
   row.next_attempt = TestTime() + absl::Hours(1);
+  row.last_attempt = TestTime() + absl::Seconds(7);
+  row.recipients[1].changed = TestTime() + absl::Seconds(8);
   row.attempts = 4000000000;
   row.reason = mail::RequeueReason::kTransientFailure;
   row.priority = 255;
@@ -43,6 +45,7 @@ void ExpectSame(const mail::Row& a, const mail::Row& b) {
   EXPECT_EQ(a.created, b.created);
   EXPECT_EQ(a.expires, b.expires);
   EXPECT_EQ(a.next_attempt, b.next_attempt);
+  EXPECT_EQ(a.last_attempt, b.last_attempt);
   EXPECT_EQ(a.attempts, b.attempts);
   EXPECT_EQ(a.reason, b.reason);
   EXPECT_EQ(a.priority, b.priority);
@@ -57,6 +60,7 @@ void ExpectSame(const mail::Row& a, const mail::Row& b) {
   for (std::size_t i = 0; i < a.recipients.size(); ++i) {
     EXPECT_EQ(a.recipients[i].address, b.recipients[i].address);
     EXPECT_EQ(a.recipients[i].disposition, b.recipients[i].disposition);
+    EXPECT_EQ(a.recipients[i].changed, b.recipients[i].changed);
     ASSERT_EQ(a.recipients[i].last_reply == nullptr, b.recipients[i].last_reply == nullptr);
     if (a.recipients[i].last_reply != nullptr) {
       EXPECT_EQ(*a.recipients[i].last_reply, *b.recipients[i].last_reply);

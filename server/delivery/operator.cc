@@ -1,0 +1,248 @@
+#include "server/delivery/operator.h"
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/delivery/pair.h"
+#include "server/delivery/session.h"
+#include "server/mail/address.h"
+
+namespace postern::delivery {
+namespace {
+
+constexpr auto kWriteWait = std::chrono::seconds(5);
+// Rows that one turn of a scheduler's loop takes.
+constexpr std::size_t kRowsInTurn = 500;
+
+std::string DomainOf(const mail::Row& row) {
+  const std::string& address = row.recipients.front().address;
+  return address.substr(address.rfind('@') + 1);
+}
+
+// The addresses as rows hold them. INVALID_ARGUMENT: not an address, or not one of the message.
+absl::StatusOr<std::vector<std::string>> FindRecipients(
+    const MessageView& message, const std::vector<std::string>& recipients) {
+  std::vector<std::string> found;
+  for (std::size_t i = 0; i < recipients.size(); ++i) {
+    const absl::StatusOr<mail::Address> address = mail::ParseAddress(recipients[i]);
+    if (!address.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("recipients[", i, "]: ", address.status().message()));
+    }
+    found.push_back(absl::StrCat(address->local, "@", address->domain));
+    const bool known =
+        std::any_of(message.rows.begin(), message.rows.end(), [&](const mail::Row& row) {
+          return std::any_of(row.recipients.begin(), row.recipients.end(),
+                             [&](const auto& r) { return r.address == found.back(); });
+        });
+    if (!known) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("recipients[", i, "]: ", found.back(), " is not one of the message's"));
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+absl::Status Operator::CheckBinding(const mail::Scope& scope) const {
+  if (scope.binding.empty() || context_.options.KnowsBinding(scope.binding)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("scope.binding: \"", scope.binding, "\" is not configured"));
+}
+
+std::uint64_t Operator::ForEachPair(const mail::Scope& scope,
+                                    const std::function<void(Pair&)>& each) {
+  std::uint64_t count = 0;
+  for (const auto& scheduler : schedulers_) {
+    scheduler->Run([&] {
+      scheduler->ForEachPair([&](Pair& pair) {
+        if (!scope.Matches(pair.key())) return;
+        if (!pair.empty()) ++count;
+        each(pair);
+      });
+    });
+  }
+  return count;
+}
+
+std::uint64_t Operator::InTurns(const mail::Scope& scope,
+                                const std::function<std::uint64_t(Pair&)>& some) {
+  std::uint64_t sum = 0;
+  for (const auto& scheduler : schedulers_) {
+    for (bool more = true; more;) {
+      more = false;
+      scheduler->Run([&] {
+        std::uint64_t now = 0;
+        scheduler->ForEachPair([&](Pair& pair) {
+          if (now < kRowsInTurn && scope.Matches(pair.key())) now += some(pair);
+        });
+        sum += now;
+        more = now > 0;
+      });
+    }
+  }
+  return sum;
+}
+
+absl::Status Operator::AwaitWritten() {
+  auto written = std::make_shared<std::promise<void>>();
+  context_.spool.WhenWritten(context_.spool.Latest(), [written] { written->set_value(); });
+  if (written->get_future().wait_for(kWriteWait) == std::future_status::ready) {
+    return absl::OkStatus();
+  }
+  return absl::UnavailableError(
+      "the spool cannot write now: it is done, but would not survive a restart");
+}
+
+absl::StatusOr<std::uint64_t> Operator::Suspend(mail::Hold hold) {
+  if (absl::Status status = CheckBinding(hold.scope); !status.ok()) return status;
+  hold.kind = mail::Hold::Kind::kSuspended;
+  hold.since = context_.clock.Now();
+  const mail::Scope scope = hold.scope;
+  if (absl::Status status = context_.holds.Put(std::move(hold)); !status.ok()) return status;
+  const std::uint64_t queues =
+      ForEachPair(scope, [](Pair& pair) { pair.scheduler().MaintainSoon(&pair); });
+  if (absl::Status status = AwaitWritten(); !status.ok()) return status;
+  return queues;
+}
+
+absl::StatusOr<Operations::Resumed> Operator::Resume(const mail::Scope& scope) {
+  if (absl::Status status = CheckBinding(scope); !status.ok()) return status;
+  Resumed resumed;
+  const std::vector<mail::Hold> lifted = context_.holds.Lift(scope);
+  for (mail::Hold& hold : context_.holds.All()) {
+    if (hold.scope.Covers(scope)) resumed.remaining.push_back(std::move(hold));
+  }
+  ForEachPair(scope, [&](Pair& pair) {
+    const bool was_held = std::any_of(lifted.begin(), lifted.end(), [&](const mail::Hold& hold) {
+      return hold.scope.Matches(pair.key());
+    });
+    if (!was_held) return;
+    pair.scheduler().MaintainSoon(&pair);
+    if (!pair.empty() && pair.hold() == nullptr) ++resumed.queues;
+  });
+  if (absl::Status status = AwaitWritten(); !status.ok()) return status;
+  return resumed;
+}
+
+absl::StatusOr<std::uint64_t> Operator::Flush(const mail::Scope& scope,
+                                              const base::Id& message_id) {
+  if (absl::Status status = CheckBinding(scope); !status.ok()) return status;
+  // Once for each queue: one whose host refuses at once would be in its next back-off already.
+  std::uint64_t rows = 0;
+  ForEachPair(scope, [&](Pair& pair) { rows += pair.EndBackOff(message_id); });
+  const absl::Time now = context_.clock.Now();
+  rows += InTurns(scope, [&](Pair& pair) { return pair.Flush(message_id, now, kRowsInTurn); });
+  if (absl::Status status = AwaitWritten(); !status.ok()) return status;
+  return rows;
+}
+
+absl::StatusOr<std::uint64_t> Operator::Fail(const mail::Scope& scope, mail::Reply reply,
+                                             bool dry_run) {
+  if (absl::Status status = CheckBinding(scope); !status.ok()) return status;
+  if (dry_run) {
+    std::uint64_t rows = 0;
+    ForEachPair(scope, [&rows](Pair& pair) { rows += pair.queue_depth(); });
+    return rows;
+  }
+  const auto shared = std::make_shared<const mail::Reply>(std::move(reply));
+  const absl::Time now = context_.clock.Now();
+  const std::uint64_t rows =
+      InTurns(scope, [&](Pair& pair) { return pair.FailQueued(shared, now, kRowsInTurn); });
+  if (absl::Status status = AwaitWritten(); !status.ok()) return status;
+  return rows;
+}
+
+absl::StatusOr<std::uint64_t> Operator::Reroute(const mail::Scope& scope,
+                                                const std::string& to_binding) {
+  if (absl::Status status = CheckBinding(scope); !status.ok()) return status;
+  if (to_binding.empty() || !context_.options.KnowsBinding(to_binding)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("to_binding: \"", to_binding, "\" is not configured"));
+  }
+  const absl::Time now = context_.clock.Now();
+  std::vector<queue::RowPtr> moved;
+  const std::uint64_t rows = InTurns(scope, [&](Pair& pair) -> std::uint64_t {
+    if (pair.key().binding == to_binding) return 0;
+    return pair.TakeForBinding(to_binding, now, kRowsInTurn, &moved);
+  });
+  // They are filed after the last turn, so that no turn can meet one again.
+  for (queue::RowPtr& row : moved) enqueue_(std::move(row));
+  if (absl::Status status = AwaitWritten(); !status.ok()) return status;
+  return rows;
+}
+
+absl::Status Operator::ShutdownConnection(const base::Id& connection, const std::string& who,
+                                          const std::string& reason, bool now) {
+  bool found = false;
+  for (const auto& scheduler : schedulers_) {
+    scheduler->Run([&] {
+      Session* session = scheduler->FindSession(connection);
+      if (session == nullptr) return;
+      found = true;
+      if (now) return session->Cut(mail::CloseCause::kAdmin, reason, who);
+      hooks::ShutdownVerdict verdict;
+      verdict.shutdown = true;
+      verdict.cause = mail::CloseCause::kAdmin;
+      verdict.provider = who;
+      verdict.reason = reason;
+      session->RequestShutdown(verdict);
+    });
+  }
+  if (found) return absl::OkStatus();
+  return absl::NotFoundError(
+      absl::StrCat("connection_id: no session ", connection.ToString(), " is open"));
+}
+
+absl::StatusOr<MessageView> Operator::Settle(
+    const MessageView& before, const std::function<void(Pair&, const mail::Row&)>& each) {
+  for (const mail::Row& row : before.rows) {
+    if (row.final()) continue;
+    for (const auto& scheduler : schedulers_) {
+      scheduler->Run([&] {
+        if (Pair* pair = scheduler->FindPair(*row.pair)) each(*pair, row);
+      });
+    }
+  }
+  if (absl::Status status = AwaitWritten(); !status.ok()) return status;
+  return messages_.Get(before.rows.front().message_id);
+}
+
+absl::StatusOr<MessageView> Operator::Cancel(const base::Id& message_id,
+                                             const std::vector<std::string>& recipients,
+                                             const std::string& reason) {
+  const absl::StatusOr<MessageView> message = messages_.Get(message_id);
+  if (!message.ok()) return message;
+  Cancellation cancellation;
+  absl::StatusOr<std::vector<std::string>> found = FindRecipients(*message, recipients);
+  if (!found.ok()) return found.status();
+  cancellation.recipients = *std::move(found);
+  cancellation.reply = std::make_shared<const mail::Reply>(mail::InternalReply(
+      550, "5.7.0", reason.empty() ? "cancelled" : absl::StrCat("cancelled: ", reason),
+      mail::SmtpStage::kNone));
+  return Settle(*message,
+                [&](Pair& pair, const mail::Row& row) { pair.Cancel(row, cancellation); });
+}
+
+absl::StatusOr<MessageView> Operator::Resolve(const base::Id& message_id, const std::string& domain,
+                                              Resolution resolution) {
+  const absl::StatusOr<MessageView> message = messages_.Get(message_id);
+  if (!message.ok()) return message;
+  std::uint64_t settled = 0;
+  absl::StatusOr<MessageView> after = Settle(*message, [&](Pair& pair, const mail::Row& row) {
+    if (domain.empty() || DomainOf(row) == domain) settled += pair.Resolve(row, resolution);
+  });
+  if (after.ok() && settled == 0) {
+    return absl::FailedPreconditionError(
+        "message_id: no row of the message is in doubt and out of a session");
+  }
+  return after;
+}
+
+}  // namespace postern::delivery

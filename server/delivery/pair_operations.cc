@@ -1,0 +1,185 @@
+// Pair, second half: what an operator does to its rows. See operations.h.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/delivery/pair.h"
+#include "server/delivery/routing.h"
+#include "server/delivery/scheduler.h"
+
+namespace postern::delivery {
+namespace {
+
+// The queue's domain of the row under another binding; empty: its recipients would have several.
+std::string DomainUnder(const Context& context, const mail::Row& row, const std::string& binding) {
+  std::string found;
+  for (const mail::Recipient& recipient : row.recipients) {
+    const std::string domain = recipient.address.substr(recipient.address.rfind('@') + 1);
+    std::string queue_domain = QueueDomain(domain, *context.options.ForPair(domain, binding));
+    if (!found.empty() && found != queue_domain) return "";
+    found = std::move(queue_domain);
+  }
+  return found;
+}
+
+// Rows that wait for ResolveMessage and for nothing else.
+bool IsHeld(const mail::Row& row) { return row.next_attempt == absl::InfiniteFuture(); }
+
+}  // namespace
+
+const mail::Hold* Pair::hold() {
+  options();
+  const std::uint64_t generation = context_.holds.generation();
+  const bool over = hold_.has_value() && hold_->until <= context_.clock.Now();
+  if (generation != hold_generation_ || options_->generation != hold_options_ || over) {
+    hold_generation_ = generation;
+    hold_options_ = options_->generation;
+    hold_ = context_.holds.Find(*key_, *options_);
+  }
+  return hold_.has_value() ? &*hold_ : nullptr;
+}
+
+bool Pair::suspended() {
+  const mail::Hold* held = hold();
+  return held != nullptr && held->kind == mail::Hold::Kind::kSuspended;
+}
+
+std::uint64_t Pair::Flush(const base::Id& only, absl::Time start, std::size_t limit) {
+  std::size_t left = limit;
+  std::vector<queue::RowPtr> rows = queue_.TakeIf([&](const mail::Row& row) {
+    // What was attempted since the call began has had its turn.
+    const bool wanted = (only.empty() || row.message_id == only) && row.next_attempt > start &&
+                        row.last_attempt < start && !IsHeld(row);
+    if (!wanted || left == 0) return false;
+    --left;
+    return true;
+  });
+  const std::uint64_t flushed = rows.size();
+  for (queue::RowPtr& row : rows) {
+    row->row.next_attempt = start;
+    row->row.reason = mail::RequeueReason::kFlushed;
+    recorder_.Save(*row);
+    queue_.AddActive(std::move(row));
+  }
+  if (flushed > 0) scheduler_.MaintainSoon(this);
+  return flushed;
+}
+
+std::uint64_t Pair::EndBackOff(const base::Id& only) {
+  const bool waits = backoff_until_ > context_.clock.Steady() || parking_.has_value();
+  if (!waits || (!only.empty() && !Holds(only))) return 0;
+  backoff_until_ = backoff_until_wall_ = absl::InfinitePast();
+  backoff_is_hosts_ = false;
+  parking_.reset();
+  waiter_.reset();
+  context_.board.Clear(*key_);
+  scheduler_.MaintainSoon(this);
+  return only.empty() ? queue_.active_size() : 1;
+}
+
+bool Pair::Holds(const base::Id& message_id) const {
+  bool found = false;
+  queue_.ForEach([&](const mail::Row& row) { found = found || row.message_id == message_id; });
+  return found;
+}
+
+std::uint64_t Pair::FailQueued(const std::shared_ptr<const mail::Reply>& reply, absl::Time start,
+                               std::size_t limit) {
+  std::size_t left = limit;
+  std::vector<queue::RowPtr> rows = queue_.TakeIf([&](const mail::Row& row) {
+    if (left == 0 || row.created > start) return false;
+    --left;
+    return true;
+  });
+  const std::uint64_t failed = rows.size();
+  for (queue::RowPtr& row : rows) {
+    recorder_.FinishAs(std::move(row), mail::Disposition::kFailed, reply);
+  }
+  return failed;
+}
+
+std::uint64_t Pair::TakeForBinding(const std::string& binding, absl::Time start, std::size_t limit,
+                                   std::vector<queue::RowPtr>* moved) {
+  std::size_t left = limit;
+  std::vector<queue::RowPtr> rows = queue_.TakeIf([&](const mail::Row& row) {
+    if (left == 0 || row.created > start || DomainUnder(context_, row, binding).empty()) {
+      return false;
+    }
+    --left;
+    return true;
+  });
+  for (queue::RowPtr& row : rows) {
+    row->row.pair = std::make_shared<const mail::PairKey>(
+        mail::PairKey{DomainUnder(context_, row->row, binding), binding});
+    recorder_.Save(*row);
+    recorder_.Leave(*row);  // until it is filed again
+    moved->push_back(std::move(row));
+  }
+  return rows.size();
+}
+
+void Pair::Cancel(const mail::Row& wanted, const Cancellation& cancellation) {
+  std::vector<queue::RowPtr> rows = TakeRow(wanted);
+  if (rows.empty()) {
+    // In a session, or just gone: what is left of it when the session gives it back is cancelled.
+    if (context_.open_rows.Contains(wanted)) cancellations_[wanted.message_id] = cancellation;
+    return;
+  }
+  queue::RowPtr row = std::move(rows.front());
+  if (!CancelRow(row, cancellation)) Add(std::move(row));
+  scheduler_.MaintainSoon(this);
+}
+
+bool Pair::CancelRow(queue::RowPtr& row, const Cancellation& cancellation) {
+  recorder_.Cancel(*row, cancellation.recipients, cancellation.reply);
+  if (row->row.final()) {
+    recorder_.Finish(std::move(row));
+    return true;
+  }
+  recorder_.Save(*row);
+  return false;
+}
+
+bool Pair::CancelledMeanwhile(queue::RowPtr& row) {
+  const auto found = cancellations_.find(row->row.message_id);
+  if (found == cancellations_.end()) return false;
+  const Cancellation cancellation = std::move(found->second);
+  cancellations_.erase(found);
+  return CancelRow(row, cancellation);
+}
+
+std::uint64_t Pair::Resolve(const mail::Row& wanted, Resolution resolution) {
+  std::vector<queue::RowPtr> rows = TakeRow(wanted);
+  if (rows.empty()) return 0;
+  queue::RowPtr row = std::move(rows.front());
+  if (!row->row.in_doubt) {
+    Add(std::move(row));
+    return 0;
+  }
+  row->row.in_doubt = false;
+  scheduler_.MaintainSoon(this);
+  if (resolution == Resolution::kRetry) {
+    row->row.next_attempt = context_.clock.Now();
+    row->row.reason = mail::RequeueReason::kFlushed;
+    recorder_.Save(*row);
+    Add(std::move(row));
+    return 1;
+  }
+  const bool delivered = resolution == Resolution::kDelivered;
+  recorder_.FinishAs(
+      std::move(row), delivered ? mail::Disposition::kDelivered : mail::Disposition::kFailed,
+      std::make_shared<const mail::Reply>(mail::InternalReply(
+          delivered ? 250 : 550, delivered ? "2.0.0" : "5.0.0",
+          delivered ? "in doubt, resolved: the receiver has it" : "in doubt, resolved: given up",
+          mail::SmtpStage::kNone)));
+  return 1;
+}
+
+std::vector<queue::RowPtr> Pair::TakeRow(const mail::Row& wanted) {
+  return queue_.TakeIf([&](const mail::Row& row) {
+    return row.message_id == wanted.message_id && row.index == wanted.index;
+  });
+}
+
+}  // namespace postern::delivery

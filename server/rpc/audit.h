@@ -1,0 +1,25 @@
+// Audit: one line of the log for each control call, whatever came of it.
+//
+//   audit call=Control.Suspend who="local" on="*.example.net" reason="maintenance" outcome=OK
+//       detail="3 queues"
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace postern::rpc {
+
+struct AuditEntry {
+  absl::string_view call;  // "Control.Suspend"
+  std::string who;
+  std::string on;      // scope, message or connection
+  std::string reason;  // as given by the caller
+  std::string detail;  // what it did, when it did something
+};
+
+// Thread: any.
+void Audit(const AuditEntry& entry, const absl::Status& outcome);
+
+}  // namespace postern::rpc

@@ -1,0 +1,55 @@
+#include "server/spool/wire.h"
+
+namespace postern::spool {
+
+void PutVarint(std::string& out, std::uint64_t v) {
+  while (v >= 0x80) {
+    out.push_back(static_cast<char>(v | 0x80));
+    v >>= 7;
+  }
+  out.push_back(static_cast<char>(v));
+}
+
+void PutBytes(std::string& out, absl::string_view bytes) {
+  PutVarint(out, bytes.size());
+  out.append(bytes.data(), bytes.size());
+}
+
+std::uint64_t FromTime(absl::Time time) {
+  // ToUnixMicros saturates: the infinite future is the largest number, the past the smallest.
+  const std::int64_t micros = absl::ToUnixMicros(time);
+  return (static_cast<std::uint64_t>(micros) << 1) ^ static_cast<std::uint64_t>(micros >> 63);
+}
+
+absl::Time ToTime(std::uint64_t zigzag) {
+  const auto micros = static_cast<std::int64_t>((zigzag >> 1) ^ (~(zigzag & 1) + 1));
+  if (micros == std::numeric_limits<std::int64_t>::max()) return absl::InfiniteFuture();
+  if (micros == std::numeric_limits<std::int64_t>::min()) return absl::InfinitePast();
+  return absl::FromUnixMicros(micros);
+}
+
+std::uint64_t Reader::Varint() {
+  std::uint64_t v = 0;
+  for (unsigned shift = 0; shift < 64; shift += 7) {
+    if (in_.empty()) break;
+    const auto byte = static_cast<unsigned char>(in_.front());
+    in_.remove_prefix(1);
+    if (shift == 63 && byte > 1) break;
+    v |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
+    if (byte < 0x80) return v;
+  }
+  return Fail();
+}
+
+absl::string_view Reader::Bytes() {
+  const std::uint64_t size = Varint();
+  if (!ok_ || size > in_.size()) {
+    Fail();
+    return {};
+  }
+  const absl::string_view bytes = in_.substr(0, static_cast<std::size_t>(size));
+  in_.remove_prefix(bytes.size());
+  return bytes;
+}
+
+}  // namespace postern::spool

@@ -1,0 +1,181 @@
+#include "server/rpc/convert.h"
+#include "server/rpc/convert_operations.h"
+#include "tests/unit/rpc/fixture.h"
+
+namespace postern::rpc {
+namespace {
+
+using grpc::StatusCode;
+
+class OperationsTest : public RpcTest {
+ protected:
+  static v1::SuspendRequest Suspension() {
+    v1::SuspendRequest request;
+    request.mutable_scope()->set_domain("*.Example.net");
+    request.mutable_scope()->set_binding("default");
+    request.set_reason("maintenance");
+    request.mutable_duration()->set_seconds(60);
+    return request;
+  }
+  grpc::Status Suspend(const v1::SuspendRequest& request) {
+    v1::SuspendResponse response;
+    return control_stub->Suspend(Context().get(), request, &response);
+  }
+  void ExpectInvalid(const grpc::Status& status, const std::string& field) {
+    EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT) << status.error_message();
+    EXPECT_EQ(FieldOf(status.error_message()), field);
+  }
+};
+
+TEST_F(OperationsTest, SuspendPassesOnScopeReasonAndEnd) {
+  Start();
+  v1::SuspendResponse response;
+  ASSERT_TRUE(control_stub->Suspend(Context().get(), Suspension(), &response).ok());
+  EXPECT_EQ(response.queues(), 3U);
+  EXPECT_EQ(operations.hold_.scope, (mail::Scope{"*.example.net", "default"}));
+  EXPECT_EQ(operations.hold_.who, "local");
+  EXPECT_EQ(operations.hold_.reason, "maintenance");
+  EXPECT_LT(operations.hold_.until, clock.Now() + absl::Seconds(61));
+}
+
+TEST_F(OperationsTest, SuspendNamesTheFieldAtFault) {
+  Start();
+  v1::SuspendRequest request = Suspension();
+  request.mutable_scope()->clear_domain();
+  ExpectInvalid(Suspend(request), "scope.domain");
+  request = Suspension();
+  request.mutable_scope()->set_domain("a*b");
+  ExpectInvalid(Suspend(request), "scope.domain");
+  request = Suspension();
+  request.clear_reason();
+  ExpectInvalid(Suspend(request), "reason");
+  request.set_reason(std::string(257, 'x'));
+  ExpectInvalid(Suspend(request), "reason");
+  request = Suspension();
+  request.mutable_duration()->set_seconds(0);
+  ExpectInvalid(Suspend(request), "duration");
+  request = Suspension();
+  request.mutable_scope()->set_domain("site:big");
+  EXPECT_EQ(Suspend(request).error_code(), StatusCode::UNIMPLEMENTED);
+}
+
+TEST_F(OperationsTest, ResumeNamesWhatRemains) {
+  mail::Hold wider;
+  wider.scope = {"*", ""};
+  wider.who = "ops";
+  wider.reason = "all of it";
+  operations.holds = {wider};
+  Start();
+  v1::ResumeRequest request;
+  request.mutable_scope()->set_domain("a.test");
+  v1::ResumeResponse response;
+  ASSERT_TRUE(control_stub->Resume(Context().get(), request, &response).ok());
+  EXPECT_EQ(response.queues(), 3U);
+  ASSERT_EQ(response.remaining_size(), 1);
+  EXPECT_EQ(response.remaining(0).scope().domain(), "*");
+  EXPECT_EQ(response.remaining(0).kind(), v1::REQUEUE_REASON_SUSPENDED);
+  EXPECT_FALSE(response.remaining(0).has_until());
+}
+
+TEST_F(OperationsTest, ListQueuesShowsWhatIsInForce) {
+  mail::Hold hold;
+  hold.kind = mail::Hold::Kind::kPolicy;
+  hold.scope = {"a.test", "default"};
+  hold.who = "warmup";
+  hold.until = clock.Now() + absl::Minutes(5);
+  operations.holds = {hold};
+  delivery::QueueInfo queue;
+  queue.pair = {"a.test", "default"};
+  queue.active = 1;
+  queue.hold = hold;
+  control.queues = {queue};
+  Start();
+  v1::ListQueuesResponse page;
+  ASSERT_TRUE(control_stub->ListQueues(Context().get(), {}, &page).ok());
+  ASSERT_EQ(page.suspensions_size(), 1);
+  EXPECT_EQ(page.suspensions(0).who(), "warmup");
+  EXPECT_FALSE(page.queues(0).suspended()) << "a policy hold is none";
+  EXPECT_EQ(page.queues(0).reason(), v1::REQUEUE_REASON_POLICY_HOLD);
+  EXPECT_EQ(page.queues(0).suspension().kind(), v1::REQUEUE_REASON_POLICY_HOLD);
+}
+
+TEST_F(OperationsTest, FlushNeedsAScopeOrAMessage) {
+  Start();
+  v1::FlushRequest request;
+  v1::FlushResponse response;
+  ExpectInvalid(control_stub->Flush(Context().get(), request, &response), "scope.domain");
+  const base::Id id = base::NewId(absl::Now());
+  request.set_message_id(id.ToString());
+  ASSERT_TRUE(control_stub->Flush(Context().get(), request, &response).ok());
+  EXPECT_EQ(operations.id_, id);
+  EXPECT_EQ(operations.scope_.domain, "*");
+  EXPECT_EQ(response.rows(), 3U);
+}
+
+TEST_F(OperationsTest, FailRecordsAPermanentReplyOnly) {
+  Start();
+  v1::FailRequest request;
+  request.mutable_scope()->set_domain("a.test");
+  request.set_dry_run(true);
+  v1::FailResponse response;
+  ASSERT_TRUE(control_stub->Fail(Context().get(), request, &response).ok());
+  EXPECT_TRUE(operations.flag_);
+  EXPECT_EQ(operations.reply_.ToString(), "550 5.7.1 failed by an operator");
+  request.mutable_reply()->set_code(451);
+  ExpectInvalid(control_stub->Fail(Context().get(), request, &response), "reply.code");
+  request.mutable_reply()->set_code(554);
+  request.mutable_reply()->set_text("gone");
+  ASSERT_TRUE(control_stub->Fail(Context().get(), request, &response).ok());
+  EXPECT_EQ(operations.reply_.ToString(), "554 gone");
+}
+
+TEST_F(OperationsTest, ReroutePassesOnTheBinding) {
+  Start();
+  v1::RerouteRequest request;
+  v1::RerouteResponse response;
+  ExpectInvalid(control_stub->Reroute(Context().get(), request, &response), "scope.domain");
+  request.mutable_scope()->set_domain("*");
+  request.mutable_scope()->set_binding("default");
+  request.set_to_binding("pool-1");
+  ASSERT_TRUE(control_stub->Reroute(Context().get(), request, &response).ok());
+  EXPECT_EQ(operations.reason_, "pool-1");
+  EXPECT_EQ(response.rows(), 3U);
+}
+
+TEST_F(OperationsTest, ShutdownConnectionTellsWhenThereIsNone) {
+  operations.status = absl::NotFoundError("connection_id: no session");
+  Start();
+  v1::ShutdownConnectionRequest request;
+  v1::ShutdownConnectionResponse response;
+  ExpectInvalid(control_stub->ShutdownConnection(Context().get(), request, &response),
+                "connection_id");
+  request.set_connection_id(base::NewId(absl::Now()).ToString());
+  request.set_now(true);
+  EXPECT_EQ(control_stub->ShutdownConnection(Context().get(), request, &response).error_code(),
+            StatusCode::NOT_FOUND);
+  EXPECT_TRUE(operations.flag_);
+}
+
+TEST_F(OperationsTest, CancelAndResolvePassOnWhatTheyAreGiven) {
+  Start();
+  const base::Id id = base::NewId(absl::Now());
+  v1::CancelMessageRequest cancel;
+  cancel.set_message_id(id.ToString());
+  cancel.add_recipients("r@a.test");
+  cancel.set_reason("mistake");
+  v1::Message message;
+  ASSERT_TRUE(delivery_stub->CancelMessage(Context().get(), cancel, &message).ok());
+  EXPECT_EQ(operations.recipients_, std::vector<std::string>{"r@a.test"});
+  EXPECT_EQ(operations.reason_, "mistake");
+  v1::ResolveMessageRequest resolve;
+  resolve.set_message_id(id.ToString());
+  ExpectInvalid(delivery_stub->ResolveMessage(Context().get(), resolve, &message), "resolution");
+  resolve.set_resolution(v1::IN_DOUBT_RESOLUTION_FAIL);
+  resolve.set_domain("A.test");
+  ASSERT_TRUE(delivery_stub->ResolveMessage(Context().get(), resolve, &message).ok());
+  EXPECT_EQ(operations.resolution_, delivery::Resolution::kFail);
+  EXPECT_EQ(operations.reason_, "a.test");
+}
+
+}  // namespace
+}  // namespace postern::rpc
