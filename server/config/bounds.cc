@@ -1,5 +1,6 @@
 #include "server/config/bounds.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -136,9 +137,15 @@ void CheckDuration(const google::protobuf::Duration& value, const DurationBounds
 void CheckNumber(const Message& message, const FieldDescriptor& field, const NumberBounds& bounds,
                  const std::string& path, Problems& problems) {
   const google::protobuf::Reflection& reflection = *message.GetReflection();
-  const std::int64_t value = field.cpp_type() == FieldDescriptor::CPPTYPE_UINT32
-                                 ? std::int64_t{reflection.GetUInt32(message, &field)}
-                                 : reflection.GetInt64(message, &field);
+  std::int64_t value = 0;
+  if (field.cpp_type() == FieldDescriptor::CPPTYPE_UINT32) {
+    value = reflection.GetUInt32(message, &field);
+  } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_UINT64) {
+    constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
+    value = static_cast<std::int64_t>(std::min(reflection.GetUInt64(message, &field), kMost));
+  } else {
+    value = reflection.GetInt64(message, &field);
+  }
   if (value >= bounds.min && value <= bounds.max) return;
   problems.Add(path, absl::StrCat("must be ", bounds.min, " to ", bounds.max, ", not ", value));
 }

@@ -15,9 +15,15 @@ constexpr Row kDefaults[] = {
     {"Server.spool_directory", "/var/lib/postern/spool"},  // required: the one that is shipped
     {"Server.log_level", "info"},
     {"Server.spool_reserve_bytes", "256MiB"},
+    {"Server.max_queued_messages", "0"},
+    {"Server.max_memory_bytes", "0"},
+    {"DispositionLog.max_bytes", "64MiB"},
+    {"DispositionLog.max_age", "24h"},
+    {"DispositionLog.keep_files", "10"},
     {"Policy.timeout", "100ms"},
     {"Policy.default_verdict", "keep"},
     {"Policy.bridge_place", "last"},
+    {"Policy.max_wait_share", "0.1"},
     {"Policy.max_streams", "256"},
     {"Policy.max_streams_per_identity", "8"},
     {"Policy.event_ring_events", "65536"},
@@ -39,6 +45,7 @@ constexpr Row kDefaults[] = {
     {"Options.body_timeout", "10m"},
     {"Options.rset_timeout", "30s"},
     {"Options.quit_timeout", "5s"},
+    {"Options.starttls_timeout", "1m"},
     {"Options.idle_timeout", "5s"},
     {"Options.mx_lookup_timeout", "30s"},
     {"Options.drain_budget", "8s"},
@@ -50,7 +57,13 @@ constexpr Row kDefaults[] = {
     {"Options.in_doubt", "retry"},
     {"Options.remote_smtp_port", "25"},
     {"Options.prohibited_hosts", "[127.0.0.0/8, 0.0.0.0/8, \"::1\", \"::\"]"},
+    {"Options.address_family", "any"},
+    {"Options.suspend_delivery", "false"},
     {"Options.max_message_bytes", "50MiB"},
+    {"Options.tls", "ifavailable"},
+    {"Options.tls_verify", "no"},
+    {"Options.tls_fallback", "true"},
+    {"Options.tls_protocols", "\"1.2\""},
 };
 
 }  // namespace

@@ -129,12 +129,10 @@ TEST(Load, RefusesIntegersThatDoNotFit) {
 
 TEST(Load, NamesFieldsAndValuesThatAreNotServed) {
   EXPECT_THAT(
-      ErrorsAfterServer("sites: []\noptions: {suspend_delivery: false, in_doubt: hold}\n"
-                        "policy: {default_verdict: hold, max_streams_per_identity: 1}\n"),
-      ElementsAre("f:2: sites: not served yet", "f:3: options.suspend_delivery: not served yet",
-                  "f:3: options.in_doubt: the value hold is not served yet",
-                  "f:4: policy.default_verdict: the value hold is not served yet",
-                  "f:4: policy.max_streams_per_identity: not served yet"));
+      ErrorsAfterServer("sites: []\noptions: {generate_bounces: false}\n"
+                        "policy: {default_verdict: hold}\n"),
+      ElementsAre("f:2: sites: not served yet", "f:3: options.generate_bounces: not served yet",
+                  "f:4: policy.default_verdict: the value hold is not served yet"));
 }
 
 TEST(Load, RefusesAWaitShareOutOfBounds) {

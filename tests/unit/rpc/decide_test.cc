@@ -230,11 +230,6 @@ TEST_F(DecideTest, VerdictsThatCannotBeUsedAreDeniedByName) {
       {"scope.rule: must be set", [](v1::Verdict* v) { v->mutable_scope()->set_domain("*"); }},
       {"scope.domain: must be a domain, \"*.suffix\" or \"*\"",
        [](v1::Verdict* v) { v->mutable_scope()->set_recycle(true); }},
-      {"then.action: THEN_ACTION_HOLD is not served yet",
-       [](v1::Verdict* v) {
-         v->mutable_question()->set_connection_id(std::string(32, 'a'));
-         v->mutable_then()->set_action(v1::THEN_ACTION_HOLD);
-       }},
       {"target: must be set", [](v1::Verdict*) {}},
       {"connection.connection_id: must be 32 hexadecimal digits",
        [](v1::Verdict* v) { v->mutable_connection()->set_connection_id("x"); }},

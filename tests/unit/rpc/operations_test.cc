@@ -161,6 +161,15 @@ TEST_F(OperationsTest, CancelAndResolvePassOnWhatTheyAreGiven) {
   const base::Id id = base::NewId(absl::Now());
   v1::CancelMessageRequest cancel;
   cancel.set_message_id(id.ToString());
+  v1::Message none;
+  EXPECT_EQ(delivery_stub->CancelMessage(Context().get(), cancel, &none).error_code(),
+            StatusCode::NOT_FOUND);
+  mail::Row row;
+  row.message_id = id;
+  row.pair = std::make_shared<const mail::PairKey>(mail::PairKey{"a.test", "default"});
+  messages.messages.push_back({{row}});
+
+  cancel.set_message_id(id.ToString());
   cancel.add_recipients("r@a.test");
   cancel.set_reason("mistake");
   v1::Message message;
