@@ -153,8 +153,8 @@ int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const s
   delivery::DeliveryMetrics metrics(registry);
   const auto disposition_log = OpenDispositionLog(settings, clock, registry);
   if (!disposition_log.ok()) {
-    return Fail(absl::InvalidArgumentError(
-        absl::StrCat(file, ": ", disposition_log.status().message())));
+    return Fail(
+        absl::InvalidArgumentError(absl::StrCat(file, ": ", disposition_log.status().message())));
   }
   delivery::Context context{clock,   **spool, options, bindings, hook_point,
                             history, metrics, {},      {}};

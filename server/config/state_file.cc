@@ -74,7 +74,7 @@ absl::Status WriteState(const std::string& path, const google::protobuf::Message
 absl::StatusOr<bool> ReadState(const std::string& path, google::protobuf::Message* message) {
   std::ifstream file(path, std::ios::binary);
   if (!file.is_open()) {
-    if (errno == ENOENT) return false;
+    if (errno == ENOENT || errno == ENOTDIR) return false;
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": cannot be read: ", std::strerror(errno)));
   }

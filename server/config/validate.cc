@@ -10,8 +10,8 @@
 #include "server/config/bounds.h"
 #include "server/config/hosts.h"
 #include "server/config/redact.h"
-#include "server/config/validate_access.h"
 #include "server/config/session_options.h"
+#include "server/config/validate_access.h"
 #include "server/config/values.h"
 #include "server/mail/address.h"
 

@@ -18,7 +18,7 @@ class ApplyConfigValidateOnly(Scenario):
 
     def cli(self, *arguments, code=0, text=None):
         done = subprocess.run(
-            [os.environ["POSTERN"], "--server", self.daemon.grpc_address, *arguments], input=text,
+            [os.environ["POSTERN"], "--address", self.daemon.grpc_address, *arguments], input=text,
             capture_output=True, timeout=scaled(30), text=True)
         self.assertEqual(done.returncode, code, done.stderr)
         return done.stdout + done.stderr

@@ -90,6 +90,8 @@ class DiskFull(Scenario):
         self.assertEqual(self.sink.messages, [])
 
         os.remove(filler)
+        # Until it is open again, questions about messages are UNAVAILABLE.
+        eventually(lambda: self.daemon.metric("postern_spool_healthy") == 1, what="healthy again")
         self.assert_all_delivered_once(stored)
         self.assertEqual(self.daemon.get("/readyz")[0], 200)
 

@@ -95,7 +95,7 @@ class PolicySwitchSurvivesRestart(Scenario):
     def test_the_command_line_throws_it(self):
         def cli(*arguments):
             return subprocess.run(
-                [os.environ["POSTERN"], "--server", self.daemon.grpc_address, "switch", *arguments],
+                [os.environ["POSTERN"], "--address", self.daemon.grpc_address, "switch", *arguments],
                 capture_output=True, timeout=scaled(30), text=True, check=True).stdout
         cli("force-keep", "--provider", "warmup", "--reason", "closes too much", "--for", "1h")
         self.assertRegex(cli("show"), "warmup +force_keep .*closes too much")
