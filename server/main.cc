@@ -197,7 +197,8 @@ int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const s
                                      ListChains, &live});
   if (!rpc.ok()) return Fail(rpc.status());
   const auto check = [&file](const v1::Config& next) {
-    return MakeAccessOptions(next, file).status();
+    absl::Status files = CheckSessionFiles(next, file);
+    return files.ok() ? MakeAccessOptions(next, file).status() : files;
   };
   const auto put_in_force = [&, dns_servers = dns.channel.servers](
                                 const v1::Config& next, std::uint64_t generation) mutable {

@@ -16,7 +16,7 @@ using google::protobuf::Message;
 // Of `server` everything is read at the start, but for these.
 constexpr absl::string_view kLiveServerFields[] = {"log_level", "hostname"};
 // Of `policy` everything takes effect at once, but for these.
-constexpr absl::string_view kFixedPolicyFields[] = {"bridge_place", "max_streams",
+constexpr absl::string_view kFixedPolicyFields[] = {"bridge_place", "max_streams", "max_wait_share",
                                                     "event_ring_events", "event_ring_age"};
 
 template <std::size_t n>
