@@ -243,13 +243,35 @@ struct Messages final : delivery::MessageSource {
   }
   absl::StatusOr<Page> List(const Query&) override { return Page(); }
 };
+struct Operations final : delivery::Operations {
+  absl::StatusOr<std::uint64_t> Suspend(mail::Hold) override { return 0; }
+  absl::StatusOr<Resumed> Resume(const mail::Scope&) override { return Resumed(); }
+  std::vector<mail::Hold> Holds() override { return {}; }
+  absl::StatusOr<std::uint64_t> Flush(const mail::Scope&, const base::Id&) override { return 0; }
+  absl::StatusOr<std::uint64_t> Fail(const mail::Scope&, mail::Reply, bool) override { return 0; }
+  absl::StatusOr<std::uint64_t> Reroute(const mail::Scope&, const std::string&) override {
+    return 0;
+  }
+  absl::Status ShutdownConnection(const base::Id&, const std::string&, const std::string&,
+                                  bool) override {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<delivery::MessageView> Cancel(const base::Id&, const std::vector<std::string>&,
+                                               const std::string&) override {
+    return absl::NotFoundError("none");
+  }
+  absl::StatusOr<delivery::MessageView> Resolve(const base::Id&, const std::string&,
+                                                delivery::Resolution) override {
+    return absl::NotFoundError("none");
+  }
+};
 
 class Service {
  public:
   Service() : bridge_(Policy(), clock_, registry_, rpc::EncodeEvent) {
     auto started = rpc::RpcServer::Start(
-        {.listeners = {{"127.0.0.1:0"}}, .limits = {}},
-        {intake_, control_, messages_, bridge_, bindings_, registry_, clock_, {}});
+        {.listeners = {{"127.0.0.1:0"}}, .access = {}, .limits = {}},
+        {intake_, control_, messages_, operations_, bridge_, bindings_, registry_, clock_, {}});
     if (!started.ok()) std::abort();
     server_ = *std::move(started);
     connection_.id = base::NewId(absl::Now());
@@ -304,6 +326,7 @@ class Service {
   Intake intake_;
   Control control_;
   Messages messages_;
+  Operations operations_;
   bridge::Bridge bridge_;
   std::unique_ptr<rpc::RpcServer> server_;
   mail::ConnectionInfo connection_;
