@@ -199,6 +199,13 @@ class FakeOperations final : public delivery::Operations {
   std::vector<mail::Hold> holds;
 
   // What it was asked; read after the call.
+  // What the worker thread was told last.
+  template <class T>
+  T Seen(T FakeOperations::*member) {
+    base::MutexLock lock(mu_);
+    return this->*member;
+  }
+
   mail::Hold hold_;
   mail::Scope scope_;
   mail::Reply reply_;

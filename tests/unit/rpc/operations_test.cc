@@ -32,10 +32,11 @@ TEST_F(OperationsTest, SuspendPassesOnScopeReasonAndEnd) {
   v1::SuspendResponse response;
   ASSERT_TRUE(control_stub->Suspend(Context().get(), Suspension(), &response).ok());
   EXPECT_EQ(response.queues(), 3U);
-  EXPECT_EQ(operations.hold_.scope, (mail::Scope{"*.example.net", "default"}));
-  EXPECT_EQ(operations.hold_.who, "local");
-  EXPECT_EQ(operations.hold_.reason, "maintenance");
-  EXPECT_LT(operations.hold_.until, clock.Now() + absl::Seconds(61));
+  EXPECT_EQ(operations.Seen(&FakeOperations::hold_).scope,
+            (mail::Scope{"*.example.net", "default"}));
+  EXPECT_EQ(operations.Seen(&FakeOperations::hold_).who, "local");
+  EXPECT_EQ(operations.Seen(&FakeOperations::hold_).reason, "maintenance");
+  EXPECT_LT(operations.Seen(&FakeOperations::hold_).until, clock.Now() + absl::Seconds(61));
 }
 
 TEST_F(OperationsTest, SuspendNamesTheFieldAtFault) {
@@ -107,8 +108,8 @@ TEST_F(OperationsTest, FlushNeedsAScopeOrAMessage) {
   const base::Id id = base::NewId(absl::Now());
   request.set_message_id(id.ToString());
   ASSERT_TRUE(control_stub->Flush(Context().get(), request, &response).ok());
-  EXPECT_EQ(operations.id_, id);
-  EXPECT_EQ(operations.scope_.domain, "*");
+  EXPECT_EQ(operations.Seen(&FakeOperations::id_), id);
+  EXPECT_EQ(operations.Seen(&FakeOperations::scope_).domain, "*");
   EXPECT_EQ(response.rows(), 3U);
 }
 
@@ -119,14 +120,14 @@ TEST_F(OperationsTest, FailRecordsAPermanentReplyOnly) {
   request.set_dry_run(true);
   v1::FailResponse response;
   ASSERT_TRUE(control_stub->Fail(Context().get(), request, &response).ok());
-  EXPECT_TRUE(operations.flag_);
-  EXPECT_EQ(operations.reply_.ToString(), "550 5.7.1 failed by an operator");
+  EXPECT_TRUE(operations.Seen(&FakeOperations::flag_));
+  EXPECT_EQ(operations.Seen(&FakeOperations::reply_).ToString(), "550 5.7.1 failed by an operator");
   request.mutable_reply()->set_code(451);
   ExpectInvalid(control_stub->Fail(Context().get(), request, &response), "reply.code");
   request.mutable_reply()->set_code(554);
   request.mutable_reply()->set_text("gone");
   ASSERT_TRUE(control_stub->Fail(Context().get(), request, &response).ok());
-  EXPECT_EQ(operations.reply_.ToString(), "554 gone");
+  EXPECT_EQ(operations.Seen(&FakeOperations::reply_).ToString(), "554 gone");
 }
 
 TEST_F(OperationsTest, ReroutePassesOnTheBinding) {
@@ -138,7 +139,7 @@ TEST_F(OperationsTest, ReroutePassesOnTheBinding) {
   request.mutable_scope()->set_binding("default");
   request.set_to_binding("pool-1");
   ASSERT_TRUE(control_stub->Reroute(Context().get(), request, &response).ok());
-  EXPECT_EQ(operations.reason_, "pool-1");
+  EXPECT_EQ(operations.Seen(&FakeOperations::reason_), "pool-1");
   EXPECT_EQ(response.rows(), 3U);
 }
 
@@ -153,37 +154,36 @@ TEST_F(OperationsTest, ShutdownConnectionTellsWhenThereIsNone) {
   request.set_now(true);
   EXPECT_EQ(control_stub->ShutdownConnection(Context().get(), request, &response).error_code(),
             StatusCode::NOT_FOUND);
-  EXPECT_TRUE(operations.flag_);
+  EXPECT_TRUE(operations.Seen(&FakeOperations::flag_));
 }
 
 TEST_F(OperationsTest, CancelAndResolvePassOnWhatTheyAreGiven) {
-  Start();
   const base::Id id = base::NewId(absl::Now());
-  v1::CancelMessageRequest cancel;
-  cancel.set_message_id(id.ToString());
-  v1::Message none;
-  EXPECT_EQ(delivery_stub->CancelMessage(Context().get(), cancel, &none).error_code(),
-            StatusCode::NOT_FOUND);
   mail::Row row;
   row.message_id = id;
   row.pair = std::make_shared<const mail::PairKey>(mail::PairKey{"a.test", "default"});
   messages.messages.push_back({{row}});
-
+  Start();
+  v1::CancelMessageRequest cancel;
+  cancel.set_message_id(base::NewId(absl::Now()).ToString());
+  v1::Message none;
+  EXPECT_EQ(delivery_stub->CancelMessage(Context().get(), cancel, &none).error_code(),
+            StatusCode::NOT_FOUND);
   cancel.set_message_id(id.ToString());
   cancel.add_recipients("r@a.test");
   cancel.set_reason("mistake");
   v1::Message message;
   ASSERT_TRUE(delivery_stub->CancelMessage(Context().get(), cancel, &message).ok());
-  EXPECT_EQ(operations.recipients_, std::vector<std::string>{"r@a.test"});
-  EXPECT_EQ(operations.reason_, "mistake");
+  EXPECT_EQ(operations.Seen(&FakeOperations::recipients_), std::vector<std::string>{"r@a.test"});
+  EXPECT_EQ(operations.Seen(&FakeOperations::reason_), "mistake");
   v1::ResolveMessageRequest resolve;
   resolve.set_message_id(id.ToString());
   ExpectInvalid(delivery_stub->ResolveMessage(Context().get(), resolve, &message), "resolution");
   resolve.set_resolution(v1::IN_DOUBT_RESOLUTION_FAIL);
   resolve.set_domain("A.test");
   ASSERT_TRUE(delivery_stub->ResolveMessage(Context().get(), resolve, &message).ok());
-  EXPECT_EQ(operations.resolution_, delivery::Resolution::kFail);
-  EXPECT_EQ(operations.reason_, "a.test");
+  EXPECT_EQ(operations.Seen(&FakeOperations::resolution_), delivery::Resolution::kFail);
+  EXPECT_EQ(operations.Seen(&FakeOperations::reason_), "a.test");
 }
 
 }  // namespace
