@@ -44,6 +44,7 @@ void AddEverything(CLI::App& app, Invocation& invocation) {
   app.add_flag("--json", invocation.globals.json, "Print one protobuf-JSON object per line");
   AddSubmit(app, invocation);
   AddMessages(app, invocation);
+  AddOutcomes(app, invocation);
   AddWatch(app, invocation);
   AddDecide(app, invocation);
   AddLists(app, invocation);

@@ -39,6 +39,7 @@ void AddEverything(CLI::App& app, Invocation& invocation);
 
 void AddSubmit(CLI::App& app, Invocation& invocation);
 void AddMessages(CLI::App& app, Invocation& invocation);  // message, messages
+void AddOutcomes(CLI::App& app, Invocation& invocation);
 void AddWatch(CLI::App& app, Invocation& invocation);
 void AddDecide(CLI::App& app, Invocation& invocation);
 void AddLists(CLI::App& app, Invocation& invocation);    // queues, connections, hooks

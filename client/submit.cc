@@ -42,7 +42,7 @@ std::optional<std::string> ReadContent(const std::string& file) {
 }
 
 void PrintReceipt(const v1::SubmitReceipt& receipt) {
-  std::cout << receipt.message_id();
+  std::cout << receipt.message_id() << (receipt.duplicate() ? "  duplicate" : "");
   for (const auto& row : receipt.rows()) {
     std::cout << "  " << row.domain() << "/" << row.binding() << " (" << row.recipients() << ")";
   }
@@ -156,6 +156,7 @@ v1::SubmitRequest BuildSubmit(const SubmitOptions& options) {
   request.set_sender(options.from);
   for (const auto& recipient : options.to) request.add_recipients(recipient);
   request.set_binding(options.binding);
+  request.set_token(options.token);
   if (const auto expires = ParseDuration(options.expires); expires && !options.expires.empty()) {
     *request.mutable_message_expiration() = *expires;
   }
@@ -177,15 +178,21 @@ void AddSubmit(CLI::App& app, Invocation& invocation) {
       ->check([](const std::string& text) {
         return ParseDuration(text) ? "" : "is not a duration such as 30m, 4h or 2d";
       });
+  CLI::Option* token = command->add_option(
+      "--token", options->token, "Submit once: the same token again gets the first receipt (24 h)");
   command->add_option("--count", options->count, "Submit so many copies over one stream")
-      ->check(CLI::Range(1, 100'000'000));
+      ->check(CLI::Range(1, 100'000'000))
+      ->excludes(token);
   command->add_option("file", options->file, "The message (RFC 5322); - is standard input")
       ->capture_default_str();
   command->footer(
-      "Prints the message id and the queues (domain/binding, recipients).\n"
+      "Prints the message id, \"duplicate\" if the token was known, and the queues "
+      "(domain/binding,\n"
+      "recipients).\n"
       "With --count: a summary; with --json one result per line.\n"
       "Examples:\n"
       "  postern submit --from a@example.com --to b@example.net letter.eml\n"
+      "  postern submit --token invoice-4711 --from a@example.com --to b@example.net letter.eml\n"
       "  printf 'Subject: hi\\n\\nHello\\n' | postern submit --from a@example.com --to "
       "b@example.net --count 1000");
   command->callback([&invocation, options] {

@@ -15,6 +15,7 @@ struct SubmitOptions {
   std::string binding;
   std::string file = "-";  // "-" = standard input
   std::string expires;     // "" = the server's option
+  std::string token;
   int count = 1;
 };
 

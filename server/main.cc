@@ -149,15 +149,13 @@ int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const s
   if (!restored.ok()) return Fail(restored);
   LookAtSwitchFile(live, bridge.policy_switch());
 
-  queue::History history;
   delivery::DeliveryMetrics metrics(registry);
   const auto disposition_log = OpenDispositionLog(settings, clock, registry);
   if (!disposition_log.ok()) {
     return Fail(
         absl::InvalidArgumentError(absl::StrCat(file, ": ", disposition_log.status().message())));
   }
-  delivery::Context context{clock,   **spool, options, bindings, hook_point,
-                            history, metrics, {},      {}};
+  delivery::Context context{clock, **spool, options, bindings, hook_point, metrics};
   context.disposition_log = disposition_log->get();
   delivery::Admission admission(MakeWatermarks(settings), MakeAdmissionRead(settings, **spool),
                                 metrics.queued_rows, clock, registry);
@@ -193,8 +191,8 @@ int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const s
   dispatcher.Start();
   auto rpc = rpc::RpcServer::Start(
       rpc_options, rpc::Dependencies{dispatcher.intake(), dispatcher, dispatcher.messages(),
-                                     dispatcher.operations(), bridge, bindings, registry, clock,
-                                     ListChains, &live});
+                                     dispatcher.operations(), **spool, bridge, bindings, registry,
+                                     clock, ListChains, &live});
   if (!rpc.ok()) return Fail(rpc.status());
   const auto check = [&file](const v1::Config& next) {
     absl::Status files = CheckSessionFiles(next, file);

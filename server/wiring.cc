@@ -82,6 +82,11 @@ spool::RocksSpool::Options MakeSpoolOptions(const config::Settings& settings,
   options.directory = settings.spool_directory;
   options.min_free_bytes = static_cast<std::uint64_t>(settings.spool_reserve_bytes);
   options.registry = registry;
+  spool::Retention& retention = options.retention;
+  retention.outcomes_for = settings.keep_outcomes_for;
+  retention.finished_for = settings.keep_finished_for;
+  retention.finished_messages = settings.keep_finished_messages;
+  retention.bytes = static_cast<std::uint64_t>(settings.keep_outcomes_bytes);
   return options;
 }
 

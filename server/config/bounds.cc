@@ -26,6 +26,8 @@ constexpr std::int64_t kMostInt = std::numeric_limits<std::int32_t>::max();
 constexpr NumberBounds kNumbers[] = {
     {"Server.scheduler_threads", 1, 256},
     {"Server.spool_reserve_bytes", 0, std::int64_t{1} << 50},
+    {"Server.keep_finished_messages", 0, kMostInt},
+    {"Server.keep_outcomes_bytes", std::int64_t{64} << 10, std::int64_t{1} << 50},
     {"Server.max_queued_messages", 0, std::int64_t{1} << 40},
     {"Server.max_memory_bytes", 0, std::int64_t{1} << 50},
     {"DispositionLog.max_bytes", std::int64_t{1} << 20, std::int64_t{1} << 40},
@@ -65,6 +67,8 @@ struct DurationBounds {
 };
 constexpr absl::Duration kShortest = absl::Milliseconds(1);
 constexpr DurationBounds kDurations[] = {
+    {"Server.keep_finished_for", absl::ZeroDuration(), absl::Hours(30 * 24)},
+    {"Server.keep_outcomes_for", absl::Minutes(1), absl::Hours(30 * 24)},
     {"Policy.timeout", kShortest, absl::Seconds(5)},
     {"PolicyProviderRule.max_timeout", kShortest, absl::Seconds(5)},
     {"Policy.event_ring_age", absl::Seconds(1), absl::Hours(24)},

@@ -41,6 +41,19 @@ int DefaultThreads() {
   return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 256);
 }
 
+void SetRetention(const postern::v1::Server& server, Settings& settings) {
+  if (server.has_keep_outcomes_for()) {
+    settings.keep_outcomes_for = FromProto(server.keep_outcomes_for());
+  }
+  if (server.has_keep_finished_for()) {
+    settings.keep_finished_for = FromProto(server.keep_finished_for());
+  }
+  if (server.has_keep_finished_messages()) {
+    settings.keep_finished_messages = server.keep_finished_messages();
+  }
+  if (server.has_keep_outcomes_bytes()) settings.keep_outcomes_bytes = server.keep_outcomes_bytes();
+}
+
 }  // namespace
 
 Settings SettingsOf(const postern::v1::Config& config) {
@@ -66,6 +79,7 @@ Settings SettingsOf(const postern::v1::Config& config) {
   settings.hostname =
       server.hostname().empty() ? SystemName() : mail::ParseDomain(server.hostname()).value();
   if (server.has_spool_reserve_bytes()) settings.spool_reserve_bytes = server.spool_reserve_bytes();
+  SetRetention(server, settings);
   settings.max_queued_messages = server.max_queued_messages();
   settings.max_memory_bytes = static_cast<std::uint64_t>(server.max_memory_bytes());
   const postern::v1::DispositionLog& log = server.disposition_log();

@@ -30,6 +30,11 @@ struct Settings {
   std::string log_level = "info";  // as base::SetLogLevel takes it
   std::string hostname;            // never empty
   std::int64_t spool_reserve_bytes = std::int64_t{256} << 20;
+  // Of outcomes and finished messages.
+  absl::Duration keep_outcomes_for = absl::Hours(72);
+  absl::Duration keep_finished_for = absl::Hours(72);
+  std::uint64_t keep_finished_messages = 10'000'000;
+  std::int64_t keep_outcomes_bytes = std::int64_t{1} << 30;
   std::uint64_t max_queued_messages = 0;  // 0: no limit, here and below
   std::uint64_t max_memory_bytes = 0;
   std::string disposition_log;  // the file; empty: none

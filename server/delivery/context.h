@@ -13,7 +13,6 @@
 #include "server/hooks/hook_point.h"
 #include "server/mail/binding.h"
 #include "server/mail/options.h"
-#include "server/queue/history.h"
 #include "server/spool/spool.h"
 
 namespace postern::delivery {
@@ -24,7 +23,6 @@ struct Context {
   const mail::OptionsSource& options;
   mail::BindingTable& bindings;
   hooks::HookPoint& hook_point;
-  queue::History& history;
   DeliveryMetrics& metrics;
   PairBoard board{};
   HostTable hosts{};

@@ -15,6 +15,7 @@
 #include "server/mail/connection.h"
 #include "server/mail/hold.h"
 #include "server/mail/row.h"
+#include "server/spool/outcome.h"
 
 namespace postern::delivery {
 
@@ -26,6 +27,7 @@ struct ReceiptRow {
 struct Receipt {
   base::Id message_id;
   std::vector<ReceiptRow> rows;  // one for each queue that the message went to
+  bool duplicate = false;        // the token was known: this is what was answered then
 };
 
 class Intake {
@@ -37,7 +39,8 @@ class Intake {
   // this thread (a refusal) or on the spool's writer (the message is on disk): only hand over.
   // INVALID_ARGUMENT names the field ("recipients[1]: ..."); RESOURCE_EXHAUSTED: a watermark is
   // reached (admission.h); UNAVAILABLE: draining, or the spool cannot write; both with when to try
-  // again (base/retry_after.h), but for draining. Nothing is stored unless the status is OK.
+  // again (base/retry_after.h), but for draining; ALREADY_EXISTS: the token was used with other
+  // content. Nothing is stored unless the status is OK, nor if the receipt is a duplicate's.
   virtual void Submit(mail::Submission submission, Done done) = 0;
 };
 
@@ -99,6 +102,8 @@ class Control {
 struct MessageView {
   std::vector<mail::Row> rows;              // in order of index
   std::vector<std::uint16_t> in_session{};  // indices of the rows that a session holds
+  // Of all rows, by index, oldest first; of Get only.
+  std::vector<spool::OutcomeRecord> history{};
 };
 
 class MessageSource {
@@ -113,13 +118,14 @@ class MessageSource {
   };
   struct Page {
     std::vector<MessageView> messages;
-    base::Id next;  // empty: this was the last page
+    base::Id next;  // where to go on; empty: this was the last page
   };
 
   virtual ~MessageSource() = default;
   // Queued messages from the spool, finished ones from the history. NOT_FOUND otherwise.
   virtual absl::StatusOr<MessageView> Get(const base::Id& message_id) = 0;
-  // In order of message id, which is the order of submission.
+  // In order of message id, which is the order of submission. A page may be short although there
+  // are more: looking for few among many finished messages is cut off.
   virtual absl::StatusOr<Page> List(const Query& query) = 0;
 };
 

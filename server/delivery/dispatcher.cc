@@ -7,6 +7,7 @@
 
 #include "server/base/log.h"
 #include "server/delivery/session.h"
+#include "server/queue/message_record.h"
 
 namespace postern::delivery {
 Dispatcher::Dispatcher(Context& context, Admission& admission, Options options,
@@ -39,7 +40,7 @@ void Dispatcher::NoteInDoubt(mail::Row& row) const {
   if (row.reason == mail::RequeueReason::kInDoubt && row.next_attempt == next_attempt) return;
   row.reason = mail::RequeueReason::kInDoubt;
   row.next_attempt = next_attempt;
-  context_.spool.Update(row);  // for those who ask: they read the spool
+  context_.spool.Update(row, {});  // for those who ask: they read the spool
 }
 
 absl::Status Dispatcher::Recover() {
@@ -57,7 +58,7 @@ absl::Status Dispatcher::Recover() {
     } else {
       for (queue::RowPtr& row : MakeQueued(std::exchange(message, {}))) {
         if (row->row.final()) {
-          row->message->Finish(std::move(row->row));
+          row->message->Finish();
           continue;
         }
         if (row->row.in_doubt) NoteInDoubt(row->row);

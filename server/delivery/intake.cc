@@ -9,12 +9,21 @@
 #include "server/base/retry_after.h"
 #include "server/delivery/routing.h"
 #include "server/mail/address.h"
+#include "server/queue/message_record.h"
 
 namespace postern::delivery {
 namespace {
 
 absl::Status Invalid(absl::string_view field, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", why));
+}
+
+// With when to try again, if that may help.
+absl::Status NotStored(absl::Status status) {
+  if (absl::IsAlreadyExists(status)) return status;
+  const bool room = absl::IsResourceExhausted(status);
+  const auto cause = room ? AdmissionCause::kDisk : AdmissionCause::kSpool;
+  return base::WithRetryAfter(std::move(status), RetryDelay(cause));
 }
 
 bool HasEightBit(absl::string_view content) {
@@ -123,23 +132,38 @@ void SpoolIntake::Submit(mail::Submission submission, Done done) {
   // Shared, because std::function must be copyable; there is one owner.
   auto rows = std::make_shared<std::vector<mail::Row>>(*std::move(made));
   const std::vector<mail::Row>& to_store = *rows;
-  context_.spool.Store(
-      std::move(submission.content), to_store,
-      [this, rows, done = std::move(done)](absl::Status stored) {
-        if (!stored.ok()) {
-          const bool room = absl::IsResourceExhausted(stored);
-          const auto cause = room ? AdmissionCause::kDisk : AdmissionCause::kSpool;
-          return done(base::WithRetryAfter(std::move(stored), RetryDelay(cause)));
-        }
-        context_.metrics.accepted_messages.Add();
-        Receipt receipt;
-        receipt.message_id = rows->front().message_id;
-        for (const mail::Row& row : *rows) {
-          receipt.rows.push_back({*row.pair, static_cast<std::uint32_t>(row.recipients.size())});
-        }
-        for (queue::RowPtr& row : MakeQueued(std::move(*rows))) enqueue_(std::move(row));
-        done(std::move(receipt));
-      });
+  if (submission.token.empty()) {
+    return context_.spool.Store(std::move(submission.content), to_store,
+                                [this, rows, done = std::move(done)](absl::Status stored) {
+                                  if (!stored.ok()) return done(NotStored(std::move(stored)));
+                                  done(Accept(std::move(*rows)));
+                                });
+  }
+  spool::TokenClaim claim{submission.submitter, std::move(submission.token), submission.digest};
+  context_.spool.StoreOnce(std::move(claim), std::move(submission.content), to_store,
+                           [this, rows, done = std::move(done)](
+                               absl::StatusOr<std::optional<spool::StoredMessage>> stored) {
+                             if (!stored.ok()) return done(NotStored(stored.status()));
+                             if (!stored->has_value()) return done(Accept(std::move(*rows)));
+                             Receipt receipt;
+                             receipt.duplicate = true;
+                             receipt.message_id = (**stored).message_id;
+                             for (spool::StoredMessage::Row& row : (**stored).rows) {
+                               receipt.rows.push_back({std::move(row.pair), row.recipients});
+                             }
+                             done(std::move(receipt));
+                           });
+}
+
+Receipt SpoolIntake::Accept(std::vector<mail::Row> rows) {
+  context_.metrics.accepted_messages.Add();
+  Receipt receipt;
+  receipt.message_id = rows.front().message_id;
+  for (const mail::Row& row : rows) {
+    receipt.rows.push_back({*row.pair, static_cast<std::uint32_t>(row.recipients.size())});
+  }
+  for (queue::RowPtr& row : MakeQueued(std::move(rows))) enqueue_(std::move(row));
+  return receipt;
 }
 
 }  // namespace postern::delivery

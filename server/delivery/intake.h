@@ -35,6 +35,8 @@ class SpoolIntake final : public Intake {
  private:
   absl::Status Check(mail::Submission& submission) const;
   absl::StatusOr<std::vector<mail::Row>> MakeRows(const mail::Submission& submission) const;
+  // The rows are stored: hands them on and makes the receipt.
+  Receipt Accept(std::vector<mail::Row> rows);
 
   Context& context_;
   Admission& admission_;

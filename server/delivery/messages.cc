@@ -1,13 +1,15 @@
 #include "server/delivery/messages.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
 namespace postern::delivery {
 namespace {
+
+// Finished messages that are read for one page, at the most: a tenth of a second or so.
+constexpr std::size_t kMostLookedAt = 20'000;
 
 bool Matches(const std::vector<mail::Row>& rows, const MessageSource::Query& query) {
   if (query.submitter.has_value() && rows.front().submitter != *query.submitter) return false;
@@ -52,29 +54,29 @@ void SpoolMessages::AddTrouble(mail::Row& row) const {
 }
 
 absl::StatusOr<MessageView> SpoolMessages::Get(const base::Id& message_id) {
-  // The history first: a message that is finished is there before it leaves the spool.
-  if (auto finished = context_.history.Find(message_id, context_.clock.Now())) {
-    return MessageView{*std::move(finished), {}};
-  }
-  absl::StatusOr<std::vector<mail::Row>> rows = context_.spool.ReadRows(message_id);
-  if (!rows.ok()) {
-    // It may have been finished between the two looks.
-    if (auto finished = context_.history.Find(message_id, context_.clock.Now())) {
-      return MessageView{*std::move(finished), {}};
-    }
-    if (!absl::IsNotFound(rows.status())) return rows.status();
-    return absl::NotFoundError(absl::StrCat("message_id: no message ", message_id.ToString(),
-                                            " (finished ones are kept for 15 minutes)"));
-  }
+  // A message goes from the queues to the history in one write, so it is found in one of them if
+  // the queues are asked first.
   MessageView view;
-  for (mail::Row& row : *rows) AddRow(std::move(row), view);
+  absl::StatusOr<std::vector<mail::Row>> rows = context_.spool.ReadRows(message_id);
+  if (rows.ok()) {
+    for (mail::Row& row : *rows) AddRow(std::move(row), view);
+  } else if (absl::IsNotFound(rows.status())) {
+    rows = context_.spool.ReadFinished(message_id);
+    if (rows.ok()) view.rows = *std::move(rows);
+  }
+  if (absl::IsNotFound(rows.status())) {
+    return absl::NotFoundError(absl::StrCat("message_id: no message ", message_id.ToString(),
+                                            " (finished ones are kept for a while only)"));
+  }
+  if (!rows.ok()) return rows.status();
+  absl::StatusOr<std::vector<spool::OutcomeRecord>> history =
+      context_.spool.ReadHistory(message_id);
+  if (history.ok()) view.history = *std::move(history);
+  if (!history.ok() && !absl::IsNotFound(history.status())) return history.status();
   return view;
 }
 
-absl::StatusOr<MessageSource::Page> SpoolMessages::List(const Query& query) {
-  const auto limit = static_cast<std::size_t>(std::max(query.page_size, 1));
-  // One more than the page tells whether there is another one.
-  std::map<base::Id, MessageView> found;
+absl::Status SpoolMessages::AddQueued(const Query& query, std::size_t limit, Found& found) {
   MessageView current;
   const auto take = [&] {
     if (!current.rows.empty() && Matches(current.rows, query)) {
@@ -82,7 +84,7 @@ absl::StatusOr<MessageSource::Page> SpoolMessages::List(const Query& query) {
       found.emplace(id, std::move(current));
     }
     current = {};
-    return found.size() <= limit;
+    return found.size() < limit;
   };
   absl::Status status = context_.spool.ForEachRow(query.after, [&](mail::Row row) {
     if (!current.rows.empty() && current.rows.front().message_id != row.message_id && !take()) {
@@ -91,22 +93,53 @@ absl::StatusOr<MessageSource::Page> SpoolMessages::List(const Query& query) {
     AddRow(std::move(row), current);
     return true;
   });
+  if (status.ok()) take();
+  return status;
+}
+
+absl::StatusOr<base::Id> SpoolMessages::AddFinished(const Query& query, std::size_t limit,
+                                                    Found& found) {
+  base::Id cut;
+  std::size_t matches = 0;
+  std::size_t looked_at = 0;
+  absl::Status status =
+      context_.spool.ForEachFinished(query.after, [&](std::vector<mail::Row> rows) {
+        const base::Id id = rows.front().message_id;
+        if (Matches(rows, query)) {
+          // What was found in a queue a moment ago has been finished since.
+          found.insert_or_assign(id, MessageView{std::move(rows), {}});
+          ++matches;
+        }
+        if (++looked_at == kMostLookedAt) cut = id;
+        return matches < limit && cut.empty();
+      });
   if (!status.ok()) return status;
-  take();
-  for (auto& rows : context_.history.After(query.after, SIZE_MAX, context_.clock.Now())) {
-    if (Matches(rows, query)) {
-      const base::Id id = rows.front().message_id;
-      found.insert_or_assign(id, MessageView{std::move(rows), {}});
-    }
+  return cut;
+}
+
+absl::StatusOr<MessageSource::Page> SpoolMessages::List(const Query& query) {
+  const auto limit = static_cast<std::size_t>(std::max(query.page_size, 1));
+  // One more than the page tells whether there is another one.
+  Found found;
+  base::Id cut;
+  if (absl::Status status = AddQueued(query, limit + 1, found); !status.ok()) return status;
+  if (query.states.empty() ||
+      std::any_of(query.states.begin(), query.states.end(), mail::IsFinal)) {
+    const absl::StatusOr<base::Id> stopped_at = AddFinished(query, limit + 1, found);
+    if (!stopped_at.ok()) return stopped_at.status();
+    cut = *stopped_at;
   }
   Page page;
   for (auto& [id, view] : found) {
+    // Behind the cut there may be others that come first.
+    if (!cut.empty() && id > cut) break;
     if (page.messages.size() == limit) {
       page.next = page.messages.back().rows.front().message_id;
-      break;
+      return page;
     }
     page.messages.push_back(std::move(view));
   }
+  page.next = cut;
   return page;
 }
 

@@ -91,22 +91,22 @@ void Pair::LeaveSession(const queue::QueuedRow& row) {
 
 void Pair::PutBack(queue::RowPtr row) {
   LeaveSession(*row);
-  if (CancelledMeanwhile(row)) return;
+  if (CancelledMeanwhile(row, {})) return;
   queue_.AddActiveFirst(std::move(row));
 }
 
-void Pair::Defer(queue::RowPtr row) {
+void Pair::Defer(queue::RowPtr row, const spool::AttemptRef& attempt) {
   LeaveSession(*row);
-  if (CancelledMeanwhile(row)) return;
-  recorder_.Save(*row);
+  if (CancelledMeanwhile(row, attempt)) return;
+  recorder_.Save(*row, attempt);
   queue_.AddDelayed(std::move(row));
   scheduler_.MaintainSoon(this);  // its due time: the session may idle past it
 }
 
-void Pair::Finish(queue::RowPtr row) {
+void Pair::Finish(queue::RowPtr row, const spool::AttemptRef& attempt) {
   LeaveSession(*row);
   cancellations_.erase(row->row.message_id);
-  recorder_.Finish(std::move(row));
+  recorder_.Finish(std::move(row), attempt);
 }
 
 void Pair::NoteSuccess() {

@@ -75,8 +75,8 @@ class Pair {
   // Back to the head of the active queue, as if it had not been taken.
   void PutBack(queue::RowPtr row);
   // A transaction was made and the row is not finished: delayed until row.next_attempt.
-  void Defer(queue::RowPtr row);
-  void Finish(queue::RowPtr row);
+  void Defer(queue::RowPtr row, const spool::AttemptRef& attempt);
+  void Finish(queue::RowPtr row, const spool::AttemptRef& attempt);
   void NoteSuccess();
   // Fails every row that is active now (no such domain, null MX).
   void FailActive(const mail::Reply& reply);
@@ -153,8 +153,9 @@ class Pair {
   bool Holds(const base::Id& message_id) const;
   std::vector<queue::RowPtr> TakeRow(const mail::Row& wanted);
   // Both: true when nothing is left of the row, which is then finished.
-  bool CancelRow(queue::RowPtr& row, const Cancellation& cancellation);
-  bool CancelledMeanwhile(queue::RowPtr& row);
+  bool CancelRow(queue::RowPtr& row, const Cancellation& cancellation,
+                 const spool::AttemptRef& attempt);
+  bool CancelledMeanwhile(queue::RowPtr& row, const spool::AttemptRef& attempt);
   void OpenConnections();
   bool MayDial(absl::Time steady);
   void WaitUntil(absl::Time steady, mail::RequeueReason reason,

@@ -59,7 +59,7 @@ std::uint64_t Pair::Flush(const base::Id& only, absl::Time start, std::size_t li
   for (queue::RowPtr& row : rows) {
     row->row.next_attempt = start;
     row->row.reason = mail::RequeueReason::kFlushed;
-    recorder_.Save(*row);
+    recorder_.Save(*row, {});
     queue_.AddActive(std::move(row));
   }
   if (flushed > 0) scheduler_.MaintainSoon(this);
@@ -112,7 +112,7 @@ std::uint64_t Pair::TakeForBinding(const std::string& binding, absl::Time start,
   for (queue::RowPtr& row : rows) {
     row->row.pair = std::make_shared<const mail::PairKey>(
         mail::PairKey{DomainUnder(context_, row->row, binding), binding});
-    recorder_.Save(*row);
+    recorder_.Save(*row, {});
     recorder_.Leave(*row);  // until it is filed again
     moved->push_back(std::move(row));
   }
@@ -127,26 +127,27 @@ void Pair::Cancel(const mail::Row& wanted, const Cancellation& cancellation) {
     return;
   }
   queue::RowPtr row = std::move(rows.front());
-  if (!CancelRow(row, cancellation)) Add(std::move(row));
+  if (!CancelRow(row, cancellation, {})) Add(std::move(row));
   scheduler_.MaintainSoon(this);
 }
 
-bool Pair::CancelRow(queue::RowPtr& row, const Cancellation& cancellation) {
+bool Pair::CancelRow(queue::RowPtr& row, const Cancellation& cancellation,
+                     const spool::AttemptRef& attempt) {
   recorder_.Cancel(*row, cancellation.recipients, cancellation.reply);
   if (row->row.final()) {
-    recorder_.Finish(std::move(row));
+    recorder_.Finish(std::move(row), attempt);
     return true;
   }
-  recorder_.Save(*row);
+  recorder_.Save(*row, attempt);
   return false;
 }
 
-bool Pair::CancelledMeanwhile(queue::RowPtr& row) {
+bool Pair::CancelledMeanwhile(queue::RowPtr& row, const spool::AttemptRef& attempt) {
   const auto found = cancellations_.find(row->row.message_id);
   if (found == cancellations_.end()) return false;
   const Cancellation cancellation = std::move(found->second);
   cancellations_.erase(found);
-  return CancelRow(row, cancellation);
+  return CancelRow(row, cancellation, attempt);
 }
 
 std::uint64_t Pair::Resolve(const mail::Row& wanted, Resolution resolution) {
@@ -162,7 +163,7 @@ std::uint64_t Pair::Resolve(const mail::Row& wanted, Resolution resolution) {
   if (resolution == Resolution::kRetry) {
     row->row.next_attempt = context_.clock.Now();
     row->row.reason = mail::RequeueReason::kFlushed;
-    recorder_.Save(*row);
+    recorder_.Save(*row, {});
     Add(std::move(row));
     return 1;
   }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/base/check.h"
+#include "server/queue/message_record.h"
 
 namespace postern::delivery {
 
@@ -14,30 +15,23 @@ void Recorder::Note(const mail::Row& row, const mail::Recipient& recipient) {
   }
 }
 
-void Recorder::Save(const queue::QueuedRow& row) { context_.spool.Update(row.row); }
+void Recorder::Save(queue::QueuedRow& row, const spool::AttemptRef& attempt) {
+  context_.spool.Update(row.row, attempt);
+  for (mail::Recipient& recipient : row.row.recipients) recipient.unreported = false;
+}
 
 void Recorder::Leave(const queue::QueuedRow& row) {
   context_.metrics.queued_rows.Add(-1);
   ages_.Remove(binding_slot_, row.row.created);
 }
 
-void Recorder::Finish(queue::RowPtr row) {
+void Recorder::Finish(queue::RowPtr row, const spool::AttemptRef& attempt) {
   POSTERN_CHECK(row->row.final());
   Leave(*row);
-  const base::Id id = row->row.message_id;
-  const int row_count = row->row.row_count;
-  std::vector<mail::Row> finished;
-  if (row->message == nullptr) {
-    finished.push_back(std::move(row->row));
-  } else {
-    // The other rows' threads may be here too: the spool keeps the order in which they ask.
-    context_.spool.Update(row->row);
-    std::optional<std::vector<mail::Row>> all = row->message->Finish(std::move(row->row));
-    if (!all.has_value()) return;
-    finished = *std::move(all);
-  }
-  context_.history.Add(std::move(finished), context_.clock.Now());
-  context_.spool.Remove(id, row_count);
+  if (row->message == nullptr) return context_.spool.Finish(row->row, attempt);
+  // The other rows' threads may be here too: the spool keeps the order in which they ask.
+  context_.spool.Update(row->row, attempt);
+  if (row->message->Finish()) context_.spool.Remove(row->row.message_id, row->row.row_count);
 }
 
 void Recorder::Cancel(queue::QueuedRow& row, const std::vector<std::string>& addresses,
@@ -47,6 +41,7 @@ void Recorder::Cancel(queue::QueuedRow& row, const std::vector<std::string>& add
                                                        recipient.address) != addresses.end();
     if (!wanted || IsFinal(recipient.disposition)) continue;
     recipient.disposition = mail::Disposition::kCancelled;
+    recipient.unreported = true;
     recipient.last_reply = reply;
     recipient.changed = context_.clock.Now();
     Note(row.row, recipient);
@@ -59,10 +54,11 @@ void Recorder::FinishAs(queue::RowPtr row, mail::Disposition disposition,
     if (IsFinal(recipient.disposition)) continue;
     recipient.disposition = disposition;
     recipient.last_reply = reply;
+    recipient.unreported = true;
     recipient.changed = context_.clock.Now();
     Note(row->row, recipient);
   }
-  Finish(std::move(row));
+  Finish(std::move(row), {});
 }
 
 }  // namespace postern::delivery

@@ -1,4 +1,5 @@
-// Recorder: writes down what became of rows, in the spool, the history and the counters.
+// Recorder: writes down what became of rows, in the spool and the counters. Dispositions that are
+// news (mail::Recipient::unreported) become outcomes in the same write.
 //
 // Thread: the scheduler thread that owns the row.
 #pragma once
@@ -22,15 +23,15 @@ class Recorder {
   // Counts and logs a recipient whose disposition was just set. Once for each attempt that set it.
   void Note(const mail::Row& row, const mail::Recipient& recipient);
 
-  // The row has changed and goes on: record its present state.
-  void Save(const queue::QueuedRow& row);
+  // The row has changed and goes on: record its present state. `attempt`: what changed it.
+  void Save(queue::QueuedRow& row, const spool::AttemptRef& attempt);
 
   // The row leaves the pair's queue, for another one or for good.
   void Leave(const queue::QueuedRow& row);
 
   // Every recipient of the row is final: record that, and delete the message if this was its last
   // row.
-  void Finish(queue::RowPtr row);
+  void Finish(queue::RowPtr row, const spool::AttemptRef& attempt);
 
   // Cancels the recipients that are not final and are among these addresses (none: all); does not
   // record the row.

@@ -72,8 +72,9 @@ class Session {
   std::string ForbiddenNow();
   bool CheckLimits();
   void NoteLost();
-  void Apply(queue::RowPtr row, const Batch& batch, const Judgement& judgement);
-  void Settle(queue::RowPtr row, const Judgement& judgement);
+  void Apply(queue::RowPtr row, const Batch& batch, const Judgement& judgement,
+             const spool::AttemptRef& attempt);
+  void Settle(queue::RowPtr row, const Judgement& judgement, const spool::AttemptRef& attempt);
   void RefuseLocally(queue::RowPtr row, const Batch& batch, const mail::Reply& reply);
   void PutOff(queue::RowPtr row, const absl::Status& why);
   void SetCause(mail::CloseCause cause, std::string detail, std::string provider = {});

@@ -96,11 +96,12 @@ asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
   report.rcpt_time = phases_.Taken(mail::SmtpStage::kRcpt);
   report.data_time = phases_.Taken(mail::SmtpStage::kData);
   report.body_time = phases_.Taken(mail::SmtpStage::kBody);
-  context_.metrics.transaction_seconds.Observe(context_.clock.Steady() - start);
+  const absl::Duration took = context_.clock.Steady() - start;
+  context_.metrics.transaction_seconds.Observe(took);
   if (context_.disposition_log != nullptr) {
     context_.disposition_log->Attempt(info_, report, batch.attempts_before);
   }
-  Apply(std::move(row), batch, judgement);
+  Apply(std::move(row), batch, judgement, {&info_, took});
   if (hooks::SessionObserver* observer = context_.hook_point.observer()) {
     report.session_over = session_over;
     observer->OnDeliveryAttempt(info_, report);
@@ -177,13 +178,15 @@ asio::awaitable<bool> Session::AskHooks(const Batch& batch, const hooks::Attempt
   co_return false;
 }
 
-void Session::Apply(queue::RowPtr row, const Batch& batch, const Judgement& judgement) {
+void Session::Apply(queue::RowPtr row, const Batch& batch, const Judgement& judgement,
+                    const spool::AttemptRef& attempt) {
   hooks::DomainRecord& record = pair_.domain_record();
   row->row.last_attempt = context_.clock.Now();
   for (std::size_t i = 0; i < batch.indices.size(); ++i) {
     mail::Recipient& recipient = row->row.recipients[batch.indices[i]];
     recipient.disposition = judgement.recipients[i].disposition;
     recipient.last_reply = judgement.recipients[i].reply;
+    recipient.unreported = true;
     recipient.changed = row->row.last_attempt;
     pair_.recorder().Note(row->row, recipient);
     ++record.attempts;
@@ -198,29 +201,30 @@ void Session::Apply(queue::RowPtr row, const Batch& batch, const Judgement& judg
   } else if (judgement.reason != mail::RequeueReason::kConnectionLost) {
     pair_.NoteSuccess();
   }
-  Settle(std::move(row), judgement);
+  Settle(std::move(row), judgement, attempt);
 }
 
 // What becomes of the row as a whole: finished, delayed, or active again.
-void Session::Settle(queue::RowPtr row, const Judgement& judgement) {
+void Session::Settle(queue::RowPtr row, const Judgement& judgement,
+                     const spool::AttemptRef& attempt) {
   if (row->row.final()) {
     ++row->row.attempts;
     row->row.in_doubt = false;
-    return pair_.Finish(std::move(row));
+    return pair_.Finish(std::move(row), attempt);
   }
   row->row.reason = judgement.reason;
   if (judgement.in_doubt && pair_.options()->in_doubt_hold) {
     // The whole row, also recipients that were not offered yet: they share its next attempt.
     ++row->row.attempts;
     row->row.next_attempt = absl::InfiniteFuture();
-    return pair_.Defer(std::move(row));
+    return pair_.Defer(std::move(row), attempt);
   }
   const bool more_to_try =
       std::any_of(row->row.recipients.begin(), row->row.recipients.end(),
                   [](const mail::Recipient& r) { return r.disposition == Disposition::kQueued; });
   if (more_to_try || !judgement.charge) {
     if (!judgement.charge) ++row->free_requeues;
-    pair_.recorder().Save(*row);  // also takes back the mark
+    pair_.recorder().Save(*row, attempt);  // also takes back the mark
     return pair_.PutBack(std::move(row));
   }
   row->free_requeues = 0;
@@ -231,14 +235,15 @@ void Session::Settle(queue::RowPtr row, const Judgement& judgement) {
     for (mail::Recipient& recipient : row->row.recipients) {
       if (IsFinal(recipient.disposition)) continue;
       recipient.disposition = Disposition::kFailed;
+      recipient.unreported = true;
       recipient.changed = row->row.last_attempt;
       pair_.recorder().Note(row->row, recipient);
     }
-    return pair_.Finish(std::move(row));
+    return pair_.Finish(std::move(row), attempt);
   }
   row->row.next_attempt =
       context_.clock.Now() + queue::RetryDelay(options, row->row.attempts, base::RandomUint64());
-  pair_.Defer(std::move(row));
+  pair_.Defer(std::move(row), attempt);
 }
 
 void Session::RefuseLocally(queue::RowPtr row, const Batch& batch, const mail::Reply& reply) {
@@ -247,7 +252,7 @@ void Session::RefuseLocally(queue::RowPtr row, const Batch& batch, const mail::R
   for (const std::string& address : batch.addresses) {
     judgement.recipients.push_back({address, Disposition::kFailed, shared});
   }
-  Apply(std::move(row), batch, judgement);
+  Apply(std::move(row), batch, judgement, {});
 }
 
 void Session::PutOff(queue::RowPtr row, const absl::Status& why) {
@@ -257,7 +262,7 @@ void Session::PutOff(queue::RowPtr row, const absl::Status& why) {
   context_.metrics.content_unreadable.Add();
   row->row.reason = mail::RequeueReason::kLocalFault;
   row->row.next_attempt = context_.clock.Now() + wait;
-  pair_.Defer(std::move(row));
+  pair_.Defer(std::move(row), {});
 }
 
 }  // namespace postern::delivery

@@ -12,6 +12,7 @@
 
 #include "absl/time/time.h"
 #include "server/base/ids.h"
+#include "server/base/siphash.h"
 #include "server/mail/disposition.h"
 #include "server/mail/reply.h"
 
@@ -36,6 +37,8 @@ struct Recipient {
   // the same one.
   std::shared_ptr<const Reply> last_reply;
   absl::Time changed = absl::InfinitePast();  // when the disposition was recorded
+  // The disposition is an outcome that is not recorded yet: the row's next record makes it one.
+  bool unreported = false;
 };
 
 struct Row {
@@ -75,7 +78,8 @@ struct Submission {
   std::uint8_t priority = 0;
   bool smtp_utf8 = false;
   std::string tenant;
-  std::string token;
+  std::string token;      // "" is none
+  base::Digest digest{};  // of all that was submitted but the token; set if there is a token
   std::string submitter;  // as in Row
 };
 

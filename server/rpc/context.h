@@ -19,6 +19,7 @@
 #include "server/mail/binding.h"
 #include "server/rpc/signal.h"
 #include "server/rpc/worker.h"
+#include "server/spool/outcome.h"
 
 namespace postern::rpc {
 
@@ -38,6 +39,7 @@ struct Dependencies {
   delivery::Control& control;
   delivery::MessageSource& messages;
   delivery::Operations& operations;
+  spool::OutcomeSource& outcomes;
   bridge::Bridge& bridge;
   const mail::BindingTable& bindings;
   base::Registry& metrics;
@@ -54,6 +56,10 @@ struct Limits {
   // Of one SubmitStream: submissions whose result is not written, and bytes that are not stored.
   std::size_t stream_messages = 1024;
   std::int64_t stream_bytes = std::int64_t{64} << 20;
+  // Of all Outcomes streams; of one frame of outcomes (a frame has at least one).
+  std::size_t outcome_streams = 64;
+  std::size_t outcome_frame_outcomes = 256;
+  std::size_t outcome_frame_bytes = std::size_t{256} << 10;
   std::size_t decide_frame_bytes = std::size_t{256} << 10;
   absl::Duration attach = absl::Seconds(5);
   absl::Duration heartbeat = absl::Seconds(5);

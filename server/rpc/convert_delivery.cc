@@ -1,15 +1,24 @@
 #include "server/rpc/convert_delivery.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/retry_after.h"
 #include "server/rpc/convert.h"
 
 namespace postern::rpc {
 namespace {
+
+std::string DomainOf(const std::string& address) {
+  const std::size_t at = address.rfind('@');
+  return at == std::string::npos ? "" : absl::AsciiStrToLower(address.substr(at + 1));
+}
 
 void FillRow(const mail::Row& row, bool in_session, const mail::BindingTable& bindings,
              v1::MessageRow* out) {
@@ -44,11 +53,53 @@ void FillRow(const mail::Row& row, bool in_session, const mail::BindingTable& bi
     }
   }
   // Behind a gateway the queue's domain is the gateway's name.
-  if (!row.recipients.empty()) {
-    const std::string& address = row.recipients.front().address;
-    const std::size_t at = address.rfind('@');
-    if (at != std::string::npos) out->set_domain(absl::AsciiStrToLower(address.substr(at + 1)));
+  if (!row.recipients.empty()) out->set_domain(DomainOf(row.recipients.front().address));
+}
+
+// The reply of the first outcome that is not a delivery, else of the first.
+const mail::Reply* DecisiveReply(const spool::OutcomeRecord& record) {
+  const mail::Recipient* decisive = nullptr;
+  for (const std::uint32_t i : record.news) {
+    const mail::Recipient& recipient = record.row.recipients[i];
+    const bool refused = recipient.disposition != mail::Disposition::kDelivered;
+    if (decisive == nullptr || refused) decisive = &recipient;
+    if (refused) break;
   }
+  return decisive == nullptr ? nullptr : decisive->last_reply.get();
+}
+
+void FillAttempt(const spool::OutcomeRecord& record, const mail::BindingTable& bindings,
+                 v1::AttemptRecord* out) {
+  mail::ConnectionInfo connection = *record.connection;
+  connection.pair = record.row.pair;
+  connection.binding_slot = bindings.Find(record.row.pair->binding).value_or(0);
+  *out->mutable_time() = ToProto(record.time);
+  ToProto(connection, out->mutable_connection());
+  if (const mail::Reply* reply = DecisiveReply(record)) ToProto(*reply, out->mutable_reply());
+  *out->mutable_took() = ToProto(record.took);
+}
+
+// Of all that a submission says but its token. Leaves the request as it was.
+base::Digest DigestOf(v1::SubmitRequest& request) {
+  // The content apart: it may be large, and need not be copied to be looked at.
+  std::string token = std::move(*request.mutable_token());
+  std::string content = std::move(*request.mutable_content());
+  request.clear_token();
+  request.clear_content();
+  std::string envelope;
+  {
+    google::protobuf::io::StringOutputStream stream(&envelope);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    request.SerializeToCodedStream(&coded);
+  }
+  base::SipHash hash(0, 0);
+  hash.Add(absl::StrCat(envelope.size(), ":"));
+  hash.Add(envelope);
+  hash.Add(content);
+  *request.mutable_token() = std::move(token);
+  *request.mutable_content() = std::move(content);
+  return hash.Finish();
 }
 
 bool EightBit(const std::string& content) {
@@ -65,7 +116,15 @@ absl::StatusOr<mail::Submission> TakeSubmission(v1::SubmitRequest& request) {
   if (request.body() == v1::BODY_TYPE_7BIT && EightBit(request.content())) {
     return absl::InvalidArgumentError("body: BODY_TYPE_7BIT, but content has octets above 127");
   }
+  if (request.token().size() > kMaxTokenBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("token: ", request.token().size(), " bytes, the limit is ", kMaxTokenBytes));
+  }
   mail::Submission out;
+  if (!request.token().empty()) {
+    out.digest = DigestOf(request);
+    out.token = std::move(*request.mutable_token());
+  }
   if (request.has_message_expiration()) {
     absl::StatusOr<absl::Duration> expiration =
         PositiveDuration(request.message_expiration(), "message_expiration", kMaxExpiration);
@@ -86,6 +145,7 @@ absl::StatusOr<mail::Submission> TakeSubmission(v1::SubmitRequest& request) {
 void ToProto(const delivery::Receipt& receipt, v1::SubmitReceipt* out) {
   out->set_message_id(receipt.message_id.ToString());
   out->set_durability(v1::DURABILITY_SYNCED);
+  out->set_duplicate(receipt.duplicate);
   for (const delivery::ReceiptRow& filed : receipt.rows) {
     v1::ReceiptRow* row = out->add_rows();
     row->set_domain(filed.pair.domain);
@@ -117,8 +177,43 @@ void ToProto(const delivery::MessageView& message, const mail::BindingTable& bin
   for (const mail::Row& row : message.rows) {
     const bool in_session = std::find(message.in_session.begin(), message.in_session.end(),
                                       row.index) != message.in_session.end();
-    FillRow(row, in_session, bindings, out->add_rows());
+    v1::MessageRow* filled = out->add_rows();
+    FillRow(row, in_session, bindings, filled);
+    for (const spool::OutcomeRecord& record : message.history) {
+      const bool attempt = record.row.index == row.index && record.connection.has_value();
+      if (attempt) FillAttempt(record, bindings, filled->add_history());
+    }
   }
+}
+
+void ToProto(const spool::OutcomeRecord& record, std::size_t position,
+             const mail::BindingTable& bindings, v1::Outcome* out) {
+  const mail::Row& row = record.row;
+  const mail::Recipient& recipient = row.recipients[record.news[position]];
+  out->set_message_id(row.message_id.ToString());
+  out->set_recipient(recipient.address);
+  out->set_domain(DomainOf(recipient.address));
+  out->mutable_binding()->set_name(row.pair->binding);
+  out->mutable_binding()->set_slot(bindings.Find(row.pair->binding).value_or(0));
+  out->set_disposition(ToProto(recipient.disposition));
+  if (recipient.last_reply != nullptr) ToProto(*recipient.last_reply, out->mutable_reply());
+  out->set_attempts(row.attempts);
+  *out->mutable_time() = ToProto(record.time);
+  out->set_token(row.token);
+}
+
+std::string ToText(const OutcomeCursor& cursor) {
+  return absl::StrCat(absl::Hex(cursor.log, absl::kZeroPad16), "-", cursor.sequence);
+}
+
+absl::StatusOr<OutcomeCursor> CursorFromText(const std::string& text, absl::string_view path) {
+  OutcomeCursor cursor;
+  const absl::string_view view(text);
+  const bool ours = text.size() > 17 && text[16] == '-' &&
+                    absl::SimpleHexAtoi(view.substr(0, 16), &cursor.log) &&
+                    absl::SimpleAtoi(view.substr(17), &cursor.sequence) && ToText(cursor) == text;
+  if (!ours) return absl::InvalidArgumentError(absl::StrCat(path, ": is not one of ours"));
+  return cursor;
 }
 
 absl::StatusOr<delivery::MessageSource::Query> ToQuery(const v1::ListMessagesRequest& request) {

@@ -36,7 +36,9 @@ DeliveryService::DeliveryService(Queue& queue, Stopper& stopper, ServiceContext&
       budget_(std::make_shared<ByteBudget>(context.limits.inflight_bytes)),
       served_submission_(v1::SubmitRequest::descriptor()),
       stream_guard_(context.access, "Delivery.SubmitStream"),
+      outcomes_guard_(context.access, "Delivery.Outcomes"),
       stream_stats_(context.deps.metrics, "Delivery.SubmitStream"),
+      outcomes_stats_(context.deps.metrics, "Delivery.Outcomes"),
       submit_(*this, queue, service_, &AsyncService::RequestSubmit, &DeliveryService::Submit,
               context, "Delivery.Submit"),
       get_message_(*this, queue, service_, &AsyncService::RequestGetMessage,
@@ -59,6 +61,7 @@ void DeliveryService::Serve() {
   cancel_message_.Serve();
   resolve_message_.Serve();
   ServeSubmitStream();
+  ServeOutcomes();
 }
 
 Task<absl::Status> DeliveryService::Submit(UnaryCall<v1::SubmitRequest, v1::SubmitReceipt>& call) {
@@ -125,6 +128,25 @@ Detached DeliveryService::ServeSubmitStream() {
     co_return;
   }
   SubmitStream stream(*call, context_, stopper_, stream_guard_, budget_, served_submission_);
+  const absl::Status status = co_await stream.Run();
+  in_flight.Ended(status);
+  co_await call->Finish(status);
+  co_await stream.Joined();
+  co_await call->Done();
+}
+
+Detached DeliveryService::ServeOutcomes() {
+  auto call = std::make_unique<OutcomesStream::CallType>(queue_);
+  if (!co_await call->Accept(service_, &AsyncService::RequestOutcomes)) co_return;
+  ServeOutcomes();
+  InFlight in_flight(outcomes_stats_);
+  if (absl::Status denied = outcomes_guard_.Admit(*call); !denied.ok()) {
+    in_flight.Ended(denied);
+    co_await call->Finish(denied);
+    co_await call->Done();
+    co_return;
+  }
+  OutcomesStream stream(*call, context_, outcomes_hub_, stopper_);
   const absl::Status status = co_await stream.Run();
   in_flight.Ended(status);
   co_await call->Finish(status);

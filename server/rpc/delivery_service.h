@@ -6,6 +6,7 @@
 #include "postern/v1/delivery.grpc.pb.h"
 #include "server/rpc/context.h"
 #include "server/rpc/method.h"
+#include "server/rpc/outcomes_stream.h"
 #include "server/rpc/submit_stream.h"
 
 namespace postern::rpc {
@@ -24,7 +25,7 @@ class DeliveryService {
   using AsyncService =
       D::WithAsyncMethod_Submit<D::WithAsyncMethod_SubmitStream<D::WithAsyncMethod_GetMessage<
           D::WithAsyncMethod_ListMessages<D::WithAsyncMethod_CancelMessage<
-              D::WithAsyncMethod_ResolveMessage<D::WithGenericMethod_Outcomes<D::Service>>>>>>>;
+              D::WithAsyncMethod_ResolveMessage<D::WithAsyncMethod_Outcomes<D::Service>>>>>>>;
   template <class Request, class Response>
   using Method = UnaryMethod<DeliveryService, AsyncService, Request, Response>;
 
@@ -36,6 +37,7 @@ class DeliveryService {
   absl::Status CheckOwner(const base::Id& message_id, const Identity& identity);
   Task<absl::Status> ResolveMessage(UnaryCall<v1::ResolveMessageRequest, v1::Message>& call);
   Detached ServeSubmitStream();
+  Detached ServeOutcomes();
 
   Queue& queue_;
   Stopper& stopper_;
@@ -44,7 +46,10 @@ class DeliveryService {
   const ServedCheck served_submission_;
   AsyncService service_;
   MethodGuard stream_guard_;
+  MethodGuard outcomes_guard_;
   MethodStats stream_stats_;
+  MethodStats outcomes_stats_;
+  OutcomesHub outcomes_hub_;
   Method<v1::SubmitRequest, v1::SubmitReceipt> submit_;
   Method<v1::GetMessageRequest, v1::Message> get_message_;
   Method<v1::ListMessagesRequest, v1::ListMessagesResponse> list_messages_;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "server/base/check.h"
+#include "server/spool/outcome_codec.h"
 
 namespace postern::spool {
 namespace {
@@ -24,6 +25,7 @@ void MarkSet::Admit(WriteOp& op) {
   switch (op.kind) {
     case WriteOp::Kind::kStore:
     case WriteOp::Kind::kNote:
+    case WriteOp::Kind::kConsumer:
       break;
     case WriteOp::Kind::kMark:
     case WriteOp::Kind::kAdoptMark:
@@ -72,6 +74,7 @@ void Batch::Add(Database& database, const WriteOp& op) {
       Must(op.content.empty() ? batch_.Delete(database.notes(), op.key)
                               : batch_.Put(database.notes(), op.key, op.content));
       break;
+    case WriteOp::Kind::kConsumer:  // what is written is the book's to say
     case WriteOp::Kind::kAdoptMark:
       return;
   }
@@ -88,12 +91,20 @@ void Batch::AddStore(Database& database, const WriteOp& op) {
     const RowKey key(op.message_id, static_cast<std::uint16_t>(i));
     Must(batch_.Put(database.state(), ToSlice(key.row()), op.rows[i]));
   }
+  if (op.token != nullptr) Must(batch_.Put(database.tokens(), op.token->key, op.token->value));
 }
 
 void Batch::AddUpdate(Database& database, const WriteOp& op) {
   const RowKey key(op.message_id, op.index);
   Must(batch_.Put(database.state(), ToSlice(key.row()), op.rows.front()));
   DeleteMarks(database, op);
+  AddOutcomes(database, op);
+}
+
+void Batch::AddOutcomes(Database& database, const WriteOp& op) {
+  if (op.outcomes == 0) return;
+  Must(batch_.Put(database.outcomes(), OutcomeKey(op.sequence), op.content));
+  Must(batch_.Put(database.history(), HistoryKey(op.message_id, op.index, op.sequence), {}));
 }
 
 void Batch::AddRemove(Database& database, const WriteOp& op) {
@@ -103,6 +114,7 @@ void Batch::AddRemove(Database& database, const WriteOp& op) {
     Must(batch_.Delete(database.state(), ToSlice(RowKey(op.message_id, index).row())));
   }
   DeleteMarks(database, op);
+  AddOutcomes(database, op);
   // A row that was set aside may be read by a later version: it keeps its content.
   if (op.set_aside.empty()) DeleteContent(database, op.message_id, op.tried);
 }
@@ -123,12 +135,29 @@ void Batch::DeleteContent(Database& database, const base::Id& id, bool check) {
   Must(batch_.SingleDelete(database.content(), ContentKey(id)));
 }
 
-void Batch::Retract(Database& database, const base::Id& message_id, int row_count) {
+void Batch::PutBook(Database& database, absl::string_view key, absl::string_view value) {
+  Must(batch_.Put(database.books(), ToSlice(key), ToSlice(value)));
+  ++ops_;
+}
+
+void Batch::DeleteBook(Database& database, absl::string_view key) {
+  Must(batch_.Delete(database.books(), ToSlice(key)));
+  ++ops_;
+}
+
+void Batch::DropOutcomes(Database& database, std::uint64_t first, std::uint64_t end) {
+  Must(batch_.DeleteRange(database.outcomes(), OutcomeKey(first), OutcomeKey(end)));
+  ++ops_;
+}
+
+void Batch::Retract(Database& database, const base::Id& message_id, int row_count,
+                    const std::string& token) {
   for (int i = 0; i < row_count; ++i) {
     const RowKey key(message_id, static_cast<std::uint16_t>(i));
     Must(batch_.Delete(database.state(), ToSlice(key.row())));
   }
   DeleteContent(database, message_id, /*check=*/true);
+  if (!token.empty()) Must(batch_.Delete(database.tokens(), token));
   ++ops_;
   sync_ = true;
 }

@@ -38,8 +38,15 @@ class Batch {
 
   void Clear();
   void Add(Database& database, const WriteOp& op);
-  // Undoes a Store that was answered with an error, if it was written all the same.
-  void Retract(Database& database, const base::Id& message_id, int row_count);
+  // Undoes a Store that was answered with an error, if it was written all the same. `token`: the
+  // key of its token, or empty.
+  void Retract(Database& database, const base::Id& message_id, int row_count,
+               const std::string& token);
+  // A record of the column family `books`. It rides: it does not ask for a sync.
+  void PutBook(Database& database, absl::string_view key, absl::string_view value);
+  void DeleteBook(Database& database, absl::string_view key);
+  // Drops the outcomes from `first` up to, not including, `end`. Rides.
+  void DropOutcomes(Database& database, std::uint64_t first, std::uint64_t end);
   // Something to write when there is nothing: to learn whether the disk takes it.
   void AddProbe();
 
@@ -53,6 +60,7 @@ class Batch {
   void AddStore(Database& database, const WriteOp& op);
   void AddUpdate(Database& database, const WriteOp& op);
   void AddRemove(Database& database, const WriteOp& op);
+  void AddOutcomes(Database& database, const WriteOp& op);
   void DeleteMarks(Database& database, const WriteOp& op);
   void DeleteContent(Database& database, const base::Id& id, bool check);
 

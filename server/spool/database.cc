@@ -1,6 +1,7 @@
 #include "server/spool/database.h"
 
 #include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/table.h>
@@ -27,6 +28,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
+// A table of a family with an expiry is looked through this often, if nothing else does.
+constexpr std::uint64_t kExpirySeconds = 12 * 3600;
 
 // Recovery after an error is the writer's alone: RocksDB's own retries the same failing flush.
 class NoAutoRecovery final : public rocksdb::EventListener {
@@ -144,24 +147,37 @@ rocksdb::Status Database::OpenWith(const std::string& directory, rocksdb::WALRec
   families.emplace_back("content", FamilyOptions(cache, 32 * kMiB));
   families.emplace_back("state", FamilyOptions(cache, 8 * kMiB));
   families.emplace_back("notes", FamilyOptions(cache, kMiB));
+  families.emplace_back("outcomes", FamilyOptions(cache, 8 * kMiB));
+  rocksdb::ColumnFamilyOptions history = FamilyOptions(cache, 4 * kMiB);
+  history.compaction_filter = history_filter_.get();
+  history.periodic_compaction_seconds = kExpirySeconds;
+  families.emplace_back("history", history);
+  rocksdb::ColumnFamilyOptions tokens = FamilyOptions(cache, 4 * kMiB);
+  tokens.compaction_filter = token_filter_.get();
+  tokens.periodic_compaction_seconds = kExpirySeconds;
+  families.emplace_back("tokens", tokens);
+  families.emplace_back("books", FamilyOptions(cache, kMiB));
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* opened = nullptr;
   const rocksdb::Status status =
       rocksdb::DB::Open(DbOptions(log_, mode), directory, families, &handles, &opened);
   if (!status.ok()) return status;
   db_.reset(opened);
-  default_ = handles[0];
-  content_ = handles[1];
-  state_ = handles[2];
-  notes_ = handles[3];
+  std::copy(handles.begin(), handles.end(), families_.begin());
   return status;
 }
 
+Database::Database(std::shared_ptr<RocksLog> log, std::shared_ptr<Expiry> expiry)
+    : log_(std::move(log)),
+      history_filter_(MakeHistoryFilter(expiry)),
+      token_filter_(MakeTokenFilter(std::move(expiry))) {}
+
 absl::StatusOr<std::shared_ptr<Database>> Database::Open(const std::string& directory,
+                                                         const std::shared_ptr<Expiry>& expiry,
                                                          SpoolMetrics& metrics) {
   if (absl::Status made = MakeDirectory(directory); !made.ok()) return made;
   auto log = std::make_shared<RocksLog>();
-  std::shared_ptr<Database> database(new Database(log));
+  std::shared_ptr<Database> database(new Database(log, expiry));
   rocksdb::Status status =
       database->OpenWith(directory, rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords);
   if (status.ok()) return database;
@@ -191,9 +207,16 @@ std::uint64_t Database::UnflushedBytes() {
   return bytes;
 }
 
+void Database::DropOutcomeFiles(absl::string_view end) {
+  const rocksdb::Slice limit(end.data(), end.size());
+  // If it fails, compaction finds them: their records are deleted already.
+  rocksdb::DeleteFilesInRange(db_.get(), outcomes(), nullptr, &limit, /*include_end=*/false)
+      .PermitUncheckedError();
+}
+
 Database::~Database() {
   if (db_ == nullptr) return;
-  for (rocksdb::ColumnFamilyHandle* handle : {default_, content_, state_, notes_}) {
+  for (rocksdb::ColumnFamilyHandle* handle : families_) {
     db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
   }
   db_->Close().PermitUncheckedError();

@@ -44,18 +44,6 @@ enum Flag : std::uint64_t { kInDoubt = 1, kEightBit = 2, kSmtpUtf8 = 4 };
 
 // --- Writing ---
 
-void PutNumberField(std::string& out, Field field, std::uint64_t v) {
-  if (v == 0) return;
-  PutVarint(out, static_cast<std::uint64_t>(field) << 1);
-  PutVarint(out, v);
-}
-
-void PutBytesField(std::string& out, Field field, absl::string_view bytes) {
-  if (bytes.empty()) return;
-  PutVarint(out, static_cast<std::uint64_t>(field) << 1 | 1);
-  PutBytes(out, bytes);
-}
-
 void PutReply(std::string& out, std::string& scratch, const mail::Reply& reply) {
   scratch.clear();
   PutVarint(scratch, static_cast<std::uint64_t>(std::clamp(reply.code, 0, 999)));
@@ -65,11 +53,13 @@ void PutReply(std::string& out, std::string& scratch, const mail::Reply& reply) 
   PutBytesField(out, kReply, scratch);
 }
 
-void PutRecipients(std::string& out, const std::vector<mail::Recipient>& recipients) {
+void PutRecipients(std::string& out, const std::vector<mail::Recipient>& recipients,
+                   Recipients which) {
   // Recipients share replies by pointer; each is written once, before the first who got it.
   absl::flat_hash_map<const mail::Reply*, std::uint64_t> position;
   std::string scratch;
   for (const mail::Recipient& recipient : recipients) {
+    if (which == Recipients::kUnreported && !recipient.unreported) continue;
     std::uint64_t reply = 0;
     if (recipient.last_reply != nullptr) {
       auto [at, fresh] = position.try_emplace(recipient.last_reply.get(), position.size() + 1);
@@ -254,7 +244,7 @@ std::shared_ptr<const mail::PairKey> PairInterner::Intern(mail::PairKey pair) {
   return shared;
 }
 
-std::string EncodeRow(const mail::Row& row) {
+std::string EncodeRow(const mail::Row& row, Recipients which) {
   POSTERN_CHECK(row.pair != nullptr);
   std::string body;
   body.reserve(128 + row.sender.size() + 64 * row.recipients.size());
@@ -276,37 +266,22 @@ std::string EncodeRow(const mail::Row& row) {
   PutBytesField(body, kTenant, row.tenant);
   PutBytesField(body, kToken, row.token);
   PutBytesField(body, kSubmitter, row.submitter);
-  PutRecipients(body, row.recipients);
+  PutRecipients(body, row.recipients, which);
 
-  std::string value;
-  value.reserve(body.size() + 6);
-  value.push_back(static_cast<char>(kVersion));
-  PutBytes(value, body);
-  return value;
+  return Frame(kVersion, body);
 }
 
 absl::StatusOr<mail::Row> DecodeRow(absl::string_view key, absl::string_view value,
                                     PairInterner* pairs) {
   if (key.size() != kRowKeyBytes) return absl::DataLossError("a row's key has the wrong length");
-  if (value.empty()) return absl::DataLossError("a row's record is empty");
-  const auto version = static_cast<unsigned char>(value.front());
-  if (version > kVersion) {
-    return absl::UnimplementedError(absl::StrCat(
-        "a row's record has version ", static_cast<int>(version), ", newer than this program"));
-  }
-  if (version != kVersion) return absl::DataLossError("a row's record has no version");
-  Reader frame(value.substr(1));
-  const absl::string_view body = frame.Bytes();
-  if (!frame.ok() || frame.left() != 0) {
-    return absl::DataLossError("a row's record does not have the length it says");
-  }
-  RowDecoder decoder(body);
+  const absl::StatusOr<absl::string_view> body = Unframe("a row's record", kVersion, value);
+  if (!body.ok()) return body.status();
+  RowDecoder decoder(*body);
   if (!decoder.Decode()) return absl::DataLossError("a row's record does not parse");
 
   mail::Row& row = decoder.row();
   row.message_id = *base::IdFromKey(key.substr(0, 16));
-  row.index = static_cast<std::uint16_t>(static_cast<unsigned char>(key[16]) << 8 |
-                                         static_cast<unsigned char>(key[17]));
+  row.index = RowIndex(key);
   if (row.index >= row.row_count) return absl::DataLossError("a row's index is out of range");
   row.pair = pairs != nullptr ? pairs->Intern(std::move(decoder.pair()))
                               : std::make_shared<const mail::PairKey>(std::move(decoder.pair()));
@@ -315,7 +290,7 @@ absl::StatusOr<mail::Row> DecodeRow(absl::string_view key, absl::string_view val
 
 std::string EncodeMark(std::uint64_t epoch) {
   std::string value(1, static_cast<char>(kMarkVersion));
-  for (int shift = 56; shift >= 0; shift -= 8) value.push_back(static_cast<char>(epoch >> shift));
+  PutBigEndian(value, epoch);
   return value;
 }
 

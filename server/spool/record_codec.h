@@ -37,6 +37,12 @@ class RowKey {
   std::array<char, kMarkKeyBytes> bytes_;
 };
 
+// The row's index in a key that begins with a row's key.
+inline std::uint16_t RowIndex(absl::string_view key) {
+  return static_cast<std::uint16_t>(static_cast<unsigned char>(key[16]) << 8 |
+                                    static_cast<unsigned char>(key[17]));
+}
+
 // Lets rows of the same pair share one PairKey. Not thread-safe; lives as long as one scan.
 class PairInterner {
  public:
@@ -46,9 +52,15 @@ class PairInterner {
   absl::flat_hash_map<mail::PairKey, std::shared_ptr<const mail::PairKey>> pairs_;
 };
 
+// Which recipients of a row a record holds.
+enum class Recipients : std::uint8_t {
+  kAll,
+  kUnreported,  // those whose disposition is news
+};
+
 // The row's value; message id and index are in the key. Times are kept to the microsecond.
 // REQUIRES: row.pair is set.
-std::string EncodeRow(const mail::Row& row);
+std::string EncodeRow(const mail::Row& row, Recipients which = Recipients::kAll);
 
 // The inverse. UNIMPLEMENTED: a newer version wrote it. DATA_LOSS: anything else that is wrong with
 // it. `pairs` may be null.

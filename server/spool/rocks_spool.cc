@@ -3,36 +3,26 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "server/base/check.h"
 #include "server/spool/database.h"
+#include "server/spool/outcome_book.h"
+#include "server/spool/outcome_codec.h"
+#include "server/spool/reading.h"
 #include "server/spool/record_codec.h"
 #include "server/spool/set_aside.h"
 #include "server/spool/spool_metrics.h"
+#include "server/spool/tokens.h"
 #include "server/spool/write_queue.h"
 #include "server/spool/writer.h"
 
 namespace postern::spool {
 namespace {
 
-rocksdb::Slice ToSlice(absl::string_view bytes) { return {bytes.data(), bytes.size()}; }
-absl::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
-
-absl::Status ReadError(const char* what, const rocksdb::Status& status) {
-  const std::string text = absl::StrCat("spool: cannot read ", what, ": ", status.ToString());
-  return status.IsCorruption() ? absl::DataLossError(text) : absl::UnavailableError(text);
-}
-
-absl::Status Reopening() {
-  return absl::UnavailableError("spool: it is being opened again after an error");
-}
-
-// The smallest key of a message above `id`; empty if there is none.
-std::string KeyAbove(const base::Id& id) {
-  base::Id next = id;
-  for (std::size_t i = next.bytes.size(); i-- > 0;) {
-    if (++next.bytes[i] != 0) return std::string(next.AsKey().data(), next.AsKey().size());
-  }
-  return {};
+void AddOutcomes(const mail::Row& row, const AttemptRef& attempt, WriteOp& op) {
+  EncodedOutcome outcome = EncodeOutcome(row, absl::Now(), attempt);
+  op.outcomes = outcome.count;
+  op.content = std::move(outcome.value);
 }
 
 WriteOp MakeOp(WriteOp::Kind kind, const base::Id& message_id) {
@@ -50,42 +40,74 @@ RocksSpool::RocksSpool(const Options& options)
       metrics_(std::make_unique<SpoolMetrics>(options.registry == nullptr ? *own_registry_
                                                                           : *options.registry)),
       set_aside_(std::make_unique<SetAside>(metrics_->records_set_aside)),
+      expiry_(std::make_shared<Expiry>()),
+      book_(std::make_unique<OutcomeBook>(options.retention, expiry_, *metrics_)),
       holder_(std::make_unique<DatabaseHolder>()),
-      queue_(std::make_unique<WriteQueue>()) {}
+      queue_(std::make_unique<WriteQueue>()) {
+  expiry_->token_ttl = options.token_ttl;
+}
 
 RocksSpool::~RocksSpool() = default;
 
 absl::StatusOr<std::unique_ptr<RocksSpool>> RocksSpool::Open(Options options) {
   std::unique_ptr<RocksSpool> spool(new RocksSpool(options));
   absl::StatusOr<std::shared_ptr<Database>> database =
-      Database::Open(options.directory, *spool->metrics_);
+      Database::Open(options.directory, spool->expiry_, *spool->metrics_);
   if (!database.ok()) return database.status();
+  if (absl::Status status = spool->book_->Load(**database, absl::Now()); !status.ok()) {
+    return status;
+  }
   spool->holder_->Set(*std::move(database));
   Writer::Options writer{std::move(options.directory), options.min_free_bytes,
-                         options.retry_interval, spool->epoch_};
+                         options.retry_interval, spool->epoch_, spool->expiry_};
   spool->writer_ = std::make_unique<Writer>(std::move(writer), *spool->queue_, *spool->holder_,
-                                            *spool->metrics_);
+                                            *spool->book_, *spool->metrics_);
   return spool;
 }
 
-void RocksSpool::Store(std::string content, const std::vector<mail::Row>& rows, Done done) {
+WriteOp RocksSpool::MakeStore(std::string content, const std::vector<mail::Row>& rows) const {
   POSTERN_CHECK(!rows.empty());
   WriteOp op = MakeOp(WriteOp::Kind::kStore, rows.front().message_id);
   op.row_count = static_cast<int>(rows.size());
   op.content = std::move(content);
-  op.done = std::move(done);
   op.rows.reserve(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     POSTERN_CHECK(rows[i].index == i && rows[i].message_id == op.message_id);
     op.rows.push_back(EncodeRow(rows[i]));
   }
+  return op;
+}
+
+void RocksSpool::Store(std::string content, const std::vector<mail::Row>& rows, Done done) {
+  WriteOp op = MakeStore(std::move(content), rows);
+  op.done = std::move(done);
   queue_->Push(std::move(op));
 }
 
-void RocksSpool::Update(const mail::Row& row) {
+void RocksSpool::StoreOnce(TokenClaim claim, std::string content,
+                           const std::vector<mail::Row>& rows, DoneOnce done) {
+  WriteOp op = MakeStore(std::move(content), rows);
+  op.token = std::make_unique<TokenWork>();
+  op.token->key = TokenKey(claim);
+  op.token->value = EncodeToken(claim, rows, absl::Now());
+  op.token->done = std::move(done);
+  queue_->Push(std::move(op));
+}
+
+void RocksSpool::Update(const mail::Row& row, const AttemptRef& attempt) {
   WriteOp op = MakeOp(WriteOp::Kind::kUpdate, row.message_id);
   op.index = row.index;
   op.rows.push_back(EncodeRow(row));
+  AddOutcomes(row, attempt, op);
+  queue_->Push(std::move(op));
+}
+
+void RocksSpool::Finish(const mail::Row& row, const AttemptRef& attempt) {
+  POSTERN_CHECK(row.row_count == 1 && row.final());
+  WriteOp op = MakeOp(WriteOp::Kind::kRemove, row.message_id);
+  op.row_count = 1;
+  op.set_aside = set_aside_->RowsOf(row.message_id);
+  AddOutcomes(row, attempt, op);
   queue_->Push(std::move(op));
 }
 

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,13 +24,15 @@ namespace postern::spool {
 
 class Database;
 class DatabaseHolder;
+class OutcomeBook;
 class SetAside;
 class WriteQueue;
 class Writer;
+struct Expiry;
 struct SpoolMetrics;
 struct WriteOp;
 
-class RocksSpool final : public Spool {
+class RocksSpool final : public Spool, public OutcomeSource {
  public:
   struct Options {
     std::string directory;
@@ -38,6 +41,8 @@ class RocksSpool final : public Spool {
     std::uint64_t min_free_bytes = std::uint64_t{64} << 20;
     base::Registry* registry = nullptr;  // must outlive the spool; null: metrics are not shown
     absl::Duration retry_interval = absl::Milliseconds(250);  // between attempts to recover
+    Retention retention{};
+    absl::Duration token_ttl = absl::Hours(24);
   };
   struct WriteCounts {
     std::uint64_t batches;
@@ -53,7 +58,10 @@ class RocksSpool final : public Spool {
   ~RocksSpool() override;
 
   void Store(std::string content, const std::vector<mail::Row>& rows, Done done) override;
-  void Update(const mail::Row& row) override;
+  void StoreOnce(TokenClaim claim, std::string content, const std::vector<mail::Row>& rows,
+                 DoneOnce done) override;
+  void Update(const mail::Row& row, const AttemptRef& attempt) override;
+  void Finish(const mail::Row& row, const AttemptRef& attempt) override;
   Ticket MarkAttempt(const mail::Row& row) override;
   bool IsWritten(Ticket ticket) const override;
   void WhenWritten(Ticket ticket, std::function<void()> done) override;
@@ -65,12 +73,25 @@ class RocksSpool final : public Spool {
       const override;
   Ticket Latest() const override;
 
-  // All three: UNAVAILABLE while the database is being reopened or on an I/O error.
+  // These: UNAVAILABLE while the database is being reopened or on an I/O error.
   absl::StatusOr<std::string> ReadContent(const base::Id& message_id) const override;
   absl::StatusOr<std::vector<mail::Row>> ReadRows(const base::Id& message_id) const override;
   absl::Status ForEachRow(const base::Id& after,
                           const std::function<bool(mail::Row)>& each) const override;
+  absl::StatusOr<std::vector<OutcomeRecord>> ReadHistory(const base::Id& message_id) const override;
+  absl::StatusOr<std::vector<mail::Row>> ReadFinished(const base::Id& message_id) const override;
+  absl::Status ForEachFinished(
+      const base::Id& after,
+      const std::function<bool(std::vector<mail::Row>)>& each) const override;
   bool healthy() const override;
+
+  Range OutcomeRange() const override;
+  absl::StatusOr<std::vector<OutcomeRecord>> ReadOutcomes(std::uint64_t after,
+                                                          std::size_t max_outcomes,
+                                                          std::size_t max_bytes) const override;
+  std::optional<std::uint64_t> ConsumerCursor(const std::string& consumer) const override;
+  absl::Status SetConsumerCursor(const std::string& consumer, std::uint64_t upto) override;
+  void AddOutcomeListener(std::weak_ptr<OutcomeListener> listener) override;
 
   // Writes and syncs since the registry's beginning. Thread: any.
   WriteCounts counts() const;
@@ -81,10 +102,26 @@ class RocksSpool final : public Spool {
   absl::Status Scan(absl::string_view start, absl::string_view end,
                     const std::function<bool(mail::Row)>& each) const;
 
+  WriteOp MakeStore(std::string content, const std::vector<mail::Row>& rows) const;
+  // The record at `sequence`; nullopt: it is dropped, or cannot be read (which is counted).
+  absl::StatusOr<std::optional<OutcomeRecord>> ReadOutcome(Database& database,
+                                                           std::uint64_t sequence) const;
+  // Calls `each` for every entry of the history from `start` on, below `end` (empty: all).
+  absl::Status ScanHistory(
+      Database& database, absl::string_view start, absl::string_view end,
+      const std::function<bool(const base::Id&, std::uint16_t, std::uint64_t)>& each) const;
+  // The rows of a finished message; empty: it is not finished, or not kept. `last`: the last entry
+  // of each of its rows.
+  absl::StatusOr<std::vector<mail::Row>> FinishedRows(
+      Database& database, const std::map<std::uint16_t, std::uint64_t>& last) const;
+  void CountUnreadable(std::uint64_t sequence, const absl::Status& why) const;
+
   const std::uint64_t epoch_;  // of this process, in its attempt marks
   std::unique_ptr<base::Registry> own_registry_;
   std::unique_ptr<SpoolMetrics> metrics_;
   std::unique_ptr<SetAside> set_aside_;
+  std::shared_ptr<Expiry> expiry_;
+  std::unique_ptr<OutcomeBook> book_;
   std::unique_ptr<DatabaseHolder> holder_;
   std::unique_ptr<WriteQueue> queue_;
   std::unique_ptr<Writer> writer_;  // last: its thread uses the others

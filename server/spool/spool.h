@@ -10,22 +10,44 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "server/base/siphash.h"
 #include "server/mail/row.h"
+#include "server/spool/outcome.h"
 
 namespace postern::spool {
 
 // Numbers the writes of this process, from 1.
 using Ticket = std::uint64_t;
 
+// What makes a submission one and the same however often it is sent.
+struct TokenClaim {
+  std::string identity;  // whose token it is
+  std::string token;
+  base::Digest content;  // of all that was submitted
+};
+
+// A message as it was stored under a token.
+struct StoredMessage {
+  struct Row {
+    mail::PairKey pair;
+    std::uint32_t recipients = 0;
+  };
+  base::Id message_id;
+  std::vector<Row> rows;
+};
+
 class Spool {
  public:
   using Done = std::function<void(absl::Status)>;
+  // nullopt: stored. A message: the one that was stored under the token before; nothing was stored.
+  using DoneOnce = std::function<void(absl::StatusOr<std::optional<StoredMessage>>)>;
 
   virtual ~Spool() = default;
 
@@ -34,9 +56,19 @@ class Spool {
   // REQUIRES: rows are those of one message, in order of index, and not empty.
   virtual void Store(std::string content, const std::vector<mail::Row>& rows, Done done) = 0;
 
-  // Records a row's present state; synced with its batch. A record that cannot be written stays in
-  // the queue and is tried again until it can: see healthy().
-  virtual void Update(const mail::Row& row) = 0;
+  // The same under a token, in the same batch. If the token was claimed within its time to live
+  // (24 h), nothing is stored: the same content gets the message of then, any other ALREADY_EXISTS
+  // naming it. While the first Store with it is under way, the others share its outcome.
+  virtual void StoreOnce(TokenClaim claim, std::string content, const std::vector<mail::Row>& rows,
+                         DoneOnce done) = 0;
+
+  // Records a row's present state, and as outcomes (outcome.h) what its recipients that are
+  // `unreported` came to; synced with its batch. A record that cannot be written stays in the queue
+  // and is tried again until it can: see healthy(). The caller clears `unreported`.
+  virtual void Update(const mail::Row& row, const AttemptRef& attempt) = 0;
+
+  // Update and Remove at once. REQUIRES: the row is final and its message's only one.
+  virtual void Finish(const mail::Row& row, const AttemptRef& attempt) = 0;
 
   // Marks that the row's transaction is about to pass the final dot. Not synced by itself: it rides
   // in the next batch. The mark is undone by the row's next Update or by Remove. Returns a ticket:
@@ -59,7 +91,7 @@ class Spool {
   // survive a restart.
   virtual void PutNote(std::string key, std::string value) = 0;
   // Calls `each` for every note whose key begins with `prefix`, in order of key. Reads what is
-  // written; UNAVAILABLE as the three below.
+  // written; UNAVAILABLE as those below.
   virtual absl::Status ForEachNote(
       absl::string_view prefix,
       const std::function<void(const std::string& key, const std::string& value)>& each) const = 0;
@@ -67,7 +99,7 @@ class Spool {
   // The ticket of the last write that was asked for: once it is written, all before it are.
   virtual Ticket Latest() const = 0;
 
-  // These three read what is written, not what waits, and answer UNAVAILABLE while the store is
+  // These read what is written, not what waits, and answer UNAVAILABLE while the store is
   // being opened again after an error (or on an I/O error): try again later.
 
   // NOT_FOUND if there is no such content, DATA_LOSS if it cannot be read.
@@ -79,6 +111,18 @@ class Spool {
   // was left by a process that died has in_doubt set.
   virtual absl::Status ForEachRow(const base::Id& after,
                                   const std::function<bool(mail::Row)>& each) const = 0;
+
+  // Every recorded change of a message's rows that is still kept, by row index, oldest first.
+  // NOT_FOUND if there are none.
+  virtual absl::StatusOr<std::vector<OutcomeRecord>> ReadHistory(
+      const base::Id& message_id) const = 0;
+  // The rows of a message that is finished, while the retention lasts. NOT_FOUND: it is not, or no
+  // longer kept.
+  virtual absl::StatusOr<std::vector<mail::Row>> ReadFinished(const base::Id& message_id) const = 0;
+  // Calls `each` for the rows of every finished message that is still kept with an id above
+  // `after`, in order of id, until it returns false.
+  virtual absl::Status ForEachFinished(
+      const base::Id& after, const std::function<bool(std::vector<mail::Row>)>& each) const = 0;
 
   // False while the disk refuses writes: no transaction whose outcome cannot be recorded may begin,
   // and Store answers UNAVAILABLE or RESOURCE_EXHAUSTED. Recovers by itself.

@@ -34,6 +34,11 @@ SpoolMetrics::SpoolMetrics(base::Registry& registry)
       removes(AddRecords(registry, "remove")),
       stores_refused(registry.AddCounter("postern_spool_stores_refused_total",
                                          "Messages refused because they could not be stored")),
+      duplicates(registry.AddCounter("postern_spool_duplicate_submissions_total",
+                                     "Submissions whose token was known: nothing was stored")),
+      outcomes(registry.AddCounter("postern_spool_outcomes_total", "Outcomes recorded")),
+      outcomes_dropped(registry.AddCounter("postern_spool_outcomes_dropped_total",
+                                           "Outcomes deleted: acknowledged, too old or too many")),
       write_errors(registry.AddCounter("postern_spool_write_errors_total", "Commits that failed")),
       reopens(registry.AddCounter("postern_spool_reopens_total",
                                   "Times the database was closed and opened to recover")),
@@ -43,6 +48,10 @@ SpoolMetrics::SpoolMetrics(base::Registry& registry)
                                        "Starts at which a damaged log was copied aside")),
       healthy(registry.AddGauge("postern_spool_healthy", "1 while the disk takes writes")),
       free_bytes(registry.AddGauge("postern_spool_free_bytes",
-                                   "Free space on the spool's file system, as last looked at")) {}
+                                   "Free space on the spool's file system, as last looked at")),
+      outcomes_kept(
+          registry.AddGauge("postern_spool_outcomes_kept", "Outcomes that can still be read")),
+      outcome_bytes(registry.AddGauge("postern_spool_outcome_bytes",
+                                      "Size of the records of outcomes that are kept")) {}
 
 }  // namespace postern::spool

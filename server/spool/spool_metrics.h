@@ -19,12 +19,17 @@ struct SpoolMetrics {
   base::Counter& marks;
   base::Counter& removes;
   base::Counter& stores_refused;
+  base::Counter& duplicates;
+  base::Counter& outcomes;
+  base::Counter& outcomes_dropped;
   base::Counter& write_errors;
   base::Counter& reopens;
   base::Counter& records_set_aside;
   base::Counter& log_salvages;
   base::Gauge& healthy;
   base::Gauge& free_bytes;  // as last looked at
+  base::Gauge& outcomes_kept;
+  base::Gauge& outcome_bytes;
 };
 
 }  // namespace postern::spool

@@ -1,5 +1,8 @@
 #include "server/spool/wire.h"
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
 namespace postern::spool {
 
 void PutVarint(std::string& out, std::uint64_t v) {
@@ -13,6 +16,53 @@ void PutVarint(std::string& out, std::uint64_t v) {
 void PutBytes(std::string& out, absl::string_view bytes) {
   PutVarint(out, bytes.size());
   out.append(bytes.data(), bytes.size());
+}
+
+void PutNumberField(std::string& out, std::uint64_t field, std::uint64_t v) {
+  if (v == 0) return;
+  PutVarint(out, field << 1);
+  PutVarint(out, v);
+}
+
+void PutBytesField(std::string& out, std::uint64_t field, absl::string_view bytes) {
+  if (bytes.empty()) return;
+  PutVarint(out, field << 1 | 1);
+  PutBytes(out, bytes);
+}
+
+void PutBigEndian(std::string& out, std::uint64_t v) {
+  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(v >> shift));
+}
+
+std::uint64_t BigEndian(absl::string_view bytes) {
+  std::uint64_t v = 0;
+  for (std::size_t i = 0; i < 8; ++i) v = v << 8 | static_cast<unsigned char>(bytes[i]);
+  return v;
+}
+
+std::string Frame(unsigned char version, absl::string_view body) {
+  std::string value;
+  value.reserve(body.size() + 6);
+  value.push_back(static_cast<char>(version));
+  PutBytes(value, body);
+  return value;
+}
+
+absl::StatusOr<absl::string_view> Unframe(absl::string_view what, unsigned char version,
+                                          absl::string_view value) {
+  if (value.empty()) return absl::DataLossError(absl::StrCat(what, " is empty"));
+  const auto written = static_cast<unsigned char>(value.front());
+  if (written > version) {
+    return absl::UnimplementedError(absl::StrCat(what, " has version ", static_cast<int>(written),
+                                                 ", newer than this program"));
+  }
+  if (written != version) return absl::DataLossError(absl::StrCat(what, " has no version"));
+  Reader frame(value.substr(1));
+  const absl::string_view body = frame.Bytes();
+  if (!frame.ok() || frame.left() != 0) {
+    return absl::DataLossError(absl::StrCat(what, " does not have the length it says"));
+  }
+  return body;
 }
 
 std::uint64_t FromTime(absl::Time time) {
@@ -43,6 +93,10 @@ std::uint64_t Reader::Varint() {
 
 absl::string_view Reader::Bytes() {
   const std::uint64_t size = Varint();
+  return Raw(size);
+}
+
+absl::string_view Reader::Raw(std::uint64_t size) {
   if (!ok_ || size > in_.size()) {
     Fail();
     return {};

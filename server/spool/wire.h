@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
@@ -13,6 +14,21 @@ namespace postern::spool {
 void PutVarint(std::string& out, std::uint64_t v);
 // Length and bytes.
 void PutBytes(std::string& out, absl::string_view bytes);
+
+// A field of kind 0 and of kind 1; nothing for the default.
+void PutNumberField(std::string& out, std::uint64_t field, std::uint64_t v);
+void PutBytesField(std::string& out, std::uint64_t field, absl::string_view bytes);
+// Eight bytes, the highest first, so that keys sort by number.
+void PutBigEndian(std::string& out, std::uint64_t v);
+// REQUIRES: at least eight bytes.
+std::uint64_t BigEndian(absl::string_view bytes);
+
+// version (1), body length, body.
+std::string Frame(unsigned char version, absl::string_view body);
+// The body. UNIMPLEMENTED: a newer version wrote it. DATA_LOSS: anything else that is wrong with
+// it. `what` begins the message ("a row's record").
+absl::StatusOr<absl::string_view> Unframe(absl::string_view what, unsigned char version,
+                                          absl::string_view value);
 
 // Zigzag: small distances from zero, of either sign, stay short. Microseconds since 1970; the two
 // extreme values are the infinite past and future.
@@ -32,7 +48,9 @@ class Reader {
   std::size_t left() const { return in_.size(); }
 
   std::uint64_t Varint();
-  absl::string_view Bytes();
+  absl::string_view Bytes();  // length and bytes
+  // So many bytes, without a length.
+  absl::string_view Raw(std::uint64_t size);
 
   // A varint no larger than `max`.
   template <typename T>

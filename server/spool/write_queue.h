@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +22,14 @@
 
 namespace postern::spool {
 
+// A Store's token. Thread: the writer's, once queued.
+struct TokenWork {
+  std::string key;
+  std::string value;  // the record of this submission
+  std::string known;  // the record that stands already; empty: there is none
+  Spool::DoneOnce done;
+};
+
 // One call of the seam, already encoded by its caller.
 struct WriteOp {
   enum class Kind : std::uint8_t {
@@ -29,22 +38,27 @@ struct WriteOp {
     kMark,
     kRemove,
     kNote,
+    kConsumer,   // moves the cursor of one who reads outcomes
     kAdoptMark,  // writes nothing: a dead process left a mark, the row's next record deletes it
   };
 
   Kind kind = Kind::kUpdate;
-  bool tried = false;       // was part of a write that failed: part of it may be on disk
-  bool answered = false;    // kStore: refused already, not to be written
-  std::uint16_t index = 0;  // of the row (kUpdate, kMark, kAdoptMark)
-  int row_count = 0;        // kStore, kRemove
+  bool tried = false;          // was part of a write that failed: part of it may be on disk
+  bool answered = false;       // kStore: refused already, not to be written
+  std::uint16_t index = 0;     // of the row (kUpdate, kMark, kAdoptMark; kRemove with an outcome)
+  int row_count = 0;           // kStore, kRemove
+  std::uint32_t outcomes = 0;  // kUpdate, kRemove: how many its record holds
   Ticket ticket = 0;
+  std::uint64_t sequence = 0;  // of the first outcome (the writer fills it); kConsumer: the cursor
   base::Id message_id;
-  std::string key;                              // kNote
-  std::string content;                          // kStore; kNote: the value, empty deletes
+  std::string key;      // kNote
+  std::string content;  // kStore; the outcomes' record of kUpdate, kRemove; kConsumer: the name;
+                        // kNote: the value, empty deletes
   absl::InlinedVector<std::string, 1> rows;     // encoded: kStore in order, kUpdate one
   absl::InlinedVector<std::uint16_t, 2> marks;  // rows whose mark goes (the writer fills it)
   std::vector<std::uint16_t> set_aside;         // kRemove: rows that stay, and so does content
-  Spool::Done done;                             // kStore
+  Spool::Done done;                             // kStore without a token
+  std::unique_ptr<TokenWork> token;             // kStore with one
 
   // About what it adds to a batch.
   std::size_t bytes() const;

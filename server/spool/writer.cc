@@ -32,11 +32,14 @@ std::string Text(const absl::Status& status) {
 
 }  // namespace
 
-Writer::Writer(Options options, WriteQueue& queue, DatabaseHolder& holder, SpoolMetrics& metrics)
+Writer::Writer(Options options, WriteQueue& queue, DatabaseHolder& holder, OutcomeBook& book,
+               SpoolMetrics& metrics)
     : options_(std::move(options)),
       queue_(queue),
       holder_(holder),
+      book_(book),
       metrics_(metrics),
+      tokens_(options_.expiry->token_ttl),
       batch_(options_.epoch) {
   metrics_.healthy.Set(1);
   thread_ = std::thread([this] { Run(); });
@@ -50,14 +53,17 @@ Writer::~Writer() {
 void Writer::Run() {
   bool running = true;
   while (running || !work_.empty() || !retractions_.empty()) {
-    absl::Duration patience = work_.empty() ? absl::InfiniteDuration() : absl::ZeroDuration();
+    absl::Duration patience = work_.empty() ? book_.patience() : absl::ZeroDuration();
     if (!healthy()) patience = next_try_ - clock_.Steady();
     const std::size_t before = work_.size();
     running = queue_.Collect(patience, work_);
-    for (std::size_t i = before; i < work_.size(); ++i) marks_.Admit(work_[i]);
+    for (std::size_t i = before; i < work_.size(); ++i) {
+      marks_.Admit(work_[i]);
+      book_.Admit(work_[i]);
+    }
 
     if (healthy()) {
-      if (!work_.empty()) Commit();
+      if (!work_.empty() || book_.Due(clock_.Now())) Commit();
     } else {
       RefuseStores();
       if (!running || clock_.Steady() >= next_try_) {
@@ -79,20 +85,34 @@ std::size_t Writer::Choose() const {
 
 void Writer::Fill(Database& database, std::size_t count) {
   batch_.Clear();
+  tokens_.Begin();
+  book_.Begin();
+  const absl::Time now = clock_.Now();
   for (const Refused& refused : retractions_) {
-    batch_.Retract(database, refused.message_id, refused.row_count);
+    batch_.Retract(database, refused.message_id, refused.row_count, refused.token);
   }
   for (std::size_t i = 0; i < count; ++i) {
     WriteOp& op = work_[i];
-    if (op.kind == WriteOp::Kind::kStore) {
-      if (absl::Status space = CheckSpace(op.bytes()); !space.ok()) {
-        Refuse(op, space);
-        continue;
-      }
-    }
+    if (op.kind == WriteOp::Kind::kStore && !Admit(database, op)) continue;
     batch_.Add(database, op);
+    book_.Add(op, now);
   }
+  book_.Write(database, batch_);
   if (!healthy() && batch_.empty()) batch_.AddProbe();
+}
+
+bool Writer::Admit(Database& database, WriteOp& op) {
+  if (op.token != nullptr) {
+    const absl::StatusOr<bool> free = tokens_.Check(database, op, clock_.Now());
+    if (!free.ok()) Refuse(op, free.status());
+    if (!free.ok() || !*free) return false;
+  }
+  if (absl::Status space = CheckSpace(op.bytes()); !space.ok()) {
+    Refuse(op, space);
+    return false;
+  }
+  if (op.token != nullptr) tokens_.Claim(op);
+  return true;
 }
 
 bool Writer::Commit() {
@@ -112,6 +132,7 @@ bool Writer::Commit() {
     metrics_.batches.Add();
     if (batch_.sync()) metrics_.syncs.Add();
   }
+  book_.Committed(*database, clock_.Now());
   Finish(count);
   return true;
 }
@@ -129,9 +150,7 @@ void Writer::Finish(std::size_t count) {
     WriteOp& op = work_.front();
     if (!op.answered) {
       Count(op);
-      if (op.kind == WriteOp::Kind::kStore) {
-        answers_.push_back({std::move(op.done), absl::OkStatus()});
-      }
+      if (op.kind == WriteOp::Kind::kStore) Answer(op);
     }
     work_.pop_front();
   }
@@ -141,7 +160,7 @@ void Writer::Finish(std::size_t count) {
 void Writer::Count(const WriteOp& op) {
   switch (op.kind) {
     case WriteOp::Kind::kStore:
-      metrics_.stores.Add();
+      if (op.token == nullptr || op.token->known.empty()) metrics_.stores.Add();
       break;
     case WriteOp::Kind::kUpdate:
       metrics_.updates.Add();
@@ -153,15 +172,32 @@ void Writer::Count(const WriteOp& op) {
       metrics_.removes.Add();
       break;
     case WriteOp::Kind::kNote:
+    case WriteOp::Kind::kConsumer:
     case WriteOp::Kind::kAdoptMark:
       break;
+  }
+}
+
+void Writer::Answer(WriteOp& op) {
+  if (op.token == nullptr) {
+    answers_.push_back({std::move(op.done), absl::OkStatus()});
+  } else if (op.token->known.empty()) {
+    once_answers_.push_back({std::move(op.token->done), std::nullopt});
+  } else {
+    metrics_.duplicates.Add();
+    once_answers_.push_back(
+        {std::move(op.token->done), AnswerFor(op.token->value, op.token->known)});
   }
 }
 
 void Writer::Refuse(WriteOp& op, const absl::Status& status) {
   op.answered = true;
   metrics_.stores_refused.Add();
-  answers_.push_back({std::move(op.done), status});
+  if (op.token == nullptr) {
+    answers_.push_back({std::move(op.done), status});
+  } else {
+    once_answers_.push_back({std::move(op.token->done), status});
+  }
 }
 
 void Writer::LookAtSpace() {
@@ -201,8 +237,10 @@ void Writer::Fail(const rocksdb::Status& status, std::size_t count) {
     WriteOp& op = work_[i];
     op.tried = true;
     // Answered "not stored": if a part of the write did reach the disk, it must go again.
-    if (op.kind == WriteOp::Kind::kStore && !op.answered) {
-      retractions_.push_back({op.message_id, op.row_count});
+    const bool written = op.token == nullptr || op.token->known.empty();
+    if (op.kind == WriteOp::Kind::kStore && !op.answered && written) {
+      retractions_.push_back(
+          {op.message_id, op.row_count, op.token == nullptr ? "" : op.token->key});
     }
   }
   RefuseStores();
@@ -248,7 +286,8 @@ bool Writer::Reopen() {
     holder_.Set(nullptr);
   }
   if (!closing_.expired()) return false;  // a reader is not done
-  absl::StatusOr<std::shared_ptr<Database>> opened = Database::Open(options_.directory, metrics_);
+  absl::StatusOr<std::shared_ptr<Database>> opened =
+      Database::Open(options_.directory, options_.expiry, metrics_);
   if (!opened.ok()) {
     if (opened.status() != failure_) base::Log().error("{}", Text(opened.status()));
     failure_ = opened.status();
@@ -271,11 +310,14 @@ void Writer::GiveUp() {
 }
 
 void Writer::Reply() {
-  std::vector<Answer> answers;
+  std::vector<StoreAnswer> answers;
   answers.swap(answers_);
-  for (Answer& answer : answers) {
+  for (StoreAnswer& answer : answers) {
     if (answer.done) answer.done(std::move(answer.status));
   }
+  std::vector<OnceAnswer> once_answers;
+  once_answers.swap(once_answers_);
+  for (OnceAnswer& answer : once_answers) answer.done(std::move(answer.result));
   // Keeps its room for the next write.
   answers.clear();
   if (answers_.empty()) answers_.swap(answers);

@@ -19,7 +19,9 @@
 #include "server/base/clock.h"
 #include "server/spool/batch.h"
 #include "server/spool/database.h"
+#include "server/spool/outcome_book.h"
 #include "server/spool/spool_metrics.h"
+#include "server/spool/tokens.h"
 #include "server/spool/write_queue.h"
 
 namespace postern::spool {
@@ -31,10 +33,13 @@ class Writer {
     std::uint64_t min_free_bytes = 0;
     absl::Duration retry_interval;
     std::uint64_t epoch = 0;
+    std::shared_ptr<Expiry> expiry;
   };
 
-  // Starts the thread. REQUIRES: queue, holder (with an open database) and metrics outlive it.
-  Writer(Options options, WriteQueue& queue, DatabaseHolder& holder, SpoolMetrics& metrics);
+  // Starts the thread. REQUIRES: queue, holder (with an open database), book (loaded) and metrics
+  // outlive it.
+  Writer(Options options, WriteQueue& queue, DatabaseHolder& holder, OutcomeBook& book,
+         SpoolMetrics& metrics);
   // Stops the queue, writes what can be written, answers the rest UNAVAILABLE and ends the thread.
   ~Writer();
   Writer(const Writer&) = delete;
@@ -44,13 +49,18 @@ class Writer {
   bool healthy() const { return healthy_.load(std::memory_order_acquire); }
 
  private:
-  struct Answer {
+  struct StoreAnswer {
     Spool::Done done;
     absl::Status status;
+  };
+  struct OnceAnswer {
+    Spool::DoneOnce done;
+    absl::StatusOr<std::optional<StoredMessage>> result;
   };
   struct Refused {
     base::Id message_id;
     int row_count;
+    std::string token;  // its key, or empty
   };
 
   void Run();
@@ -59,12 +69,16 @@ class Writer {
   // How many operations from the front go into the next write.
   std::size_t Choose() const;
   void Fill(Database& database, std::size_t count);
+  // False if the Store is not to be written: refused, or its token is known.
+  bool Admit(Database& database, WriteOp& op);
   // The write of the first `count` operations succeeded.
   void Finish(std::size_t count);
   // OK if `bytes` more may be stored without touching the reserve.
   absl::Status CheckSpace(std::uint64_t bytes);
   void LookAtSpace();
   void Count(const WriteOp& op);
+  // A Store that is stored, or whose token was known.
+  void Answer(WriteOp& op);
   // Refuses a Store; its answer waits for Reply.
   void Refuse(WriteOp& op, const absl::Status& status);
   // A write failed: refuses the first `count` operations' Stores, keeps the rest to be tried again.
@@ -86,13 +100,16 @@ class Writer {
   const base::SystemClock clock_;
   WriteQueue& queue_;
   DatabaseHolder& holder_;
+  OutcomeBook& book_;
   SpoolMetrics& metrics_;
   std::atomic<bool> healthy_{true};
 
   // The thread's own.
   std::deque<WriteOp> work_;  // in order, not written
-  std::vector<Answer> answers_;
+  std::vector<StoreAnswer> answers_;
+  std::vector<OnceAnswer> once_answers_;
   MarkSet marks_;
+  TokenDesk tokens_;
   Batch batch_;
   absl::Status failure_;              // why the spool is not healthy
   std::vector<Refused> retractions_;  // Stores answered with an error whose batch may be on disk

@@ -3,8 +3,9 @@
 //
 //   spool_bench [directory] [messages] [in flight] [content bytes]
 //
-// Prints, for stores alone and for a message's whole life (store, mark, remove): messages per
-// second, processor time per message, messages per sync.
+// Prints, for stores alone and for a message's whole life (store, mark, and then: its outcome and
+// its removal in one, or its removal alone): messages per second, processor time per message,
+// messages per sync.
 #include <sys/resource.h>
 
 #include <cstdio>
@@ -49,7 +50,9 @@ mail::Row MakeRow(const base::Id& id, const std::shared_ptr<const mail::PairKey>
   return row;
 }
 
-void Run(const char* name, const Setup& setup, bool whole_life) {
+enum class Life { kStore, kRemove, kOutcome };
+
+void Run(const char* name, const Setup& setup, Life life) {
   auto opened = spool::RocksSpool::Open({.directory = setup.directory});
   if (!opened.ok()) {
     std::fprintf(stderr, "%s\n", opened.status().ToString().c_str());
@@ -63,6 +66,14 @@ void Run(const char* name, const Setup& setup, bool whole_life) {
   std::vector<mail::Row> stored;
   stored.reserve(static_cast<std::size_t>(setup.messages));
 
+  const auto reply = std::make_shared<const mail::Reply>(
+      mail::Reply{250, "2.0.0", "Ok: queued as 4F8C2240B1", mail::SmtpStage::kBody});
+  mail::ConnectionInfo connection;
+  connection.id = base::NewId(absl::Now());
+  connection.mx_host = "mx.example.com";
+  connection.remote_address = "192.0.2.1:25";
+  connection.local_address = "192.0.2.2:40000";
+
   const absl::Time start = absl::Now();
   const absl::Duration processor = ProcessorTime();
   for (int i = 0; i < setup.messages; ++i) {
@@ -72,13 +83,21 @@ void Run(const char* name, const Setup& setup, bool whole_life) {
       if (!status.ok()) std::abort();
       room.release();
     });
-    if (!whole_life) continue;
+    if (life == Life::kStore) continue;
     stored.push_back(rows[0]);
     // The message stored as long ago as there are messages in flight is delivered now.
     if (i >= setup.in_flight) {
-      const mail::Row& delivered = stored[static_cast<std::size_t>(i - setup.in_flight)];
+      mail::Row& delivered = stored[static_cast<std::size_t>(i - setup.in_flight)];
       spool->MarkAttempt(delivered);
-      spool->Remove(delivered.message_id, 1);
+      if (life == Life::kRemove) {
+        spool->Remove(delivered.message_id, 1);
+        continue;
+      }
+      mail::Recipient& recipient = delivered.recipients.front();
+      recipient.disposition = mail::Disposition::kDelivered;
+      recipient.unreported = true;
+      recipient.last_reply = reply;
+      spool->Finish(delivered, {&connection, absl::Milliseconds(3)});
     }
   }
   for (int i = 0; i < setup.in_flight; ++i) room.acquire();
@@ -118,12 +137,15 @@ int main(int argc, char** argv) {
                        argc > 4 ? static_cast<std::size_t>(std::atol(argv[4])) : 4096};
   std::printf("%d messages of %zu bytes, %d in flight, in %s\n", setup.messages,
               setup.content_bytes, setup.in_flight, directory.c_str());
-  setup.directory = directory + "/life";
-  postern::Run("life", setup, true);
+  setup.directory = directory + "/remove";
+  postern::Run("remove", setup, postern::Life::kRemove);
+  setup.directory = directory + "/outcome";
+  postern::Run("outcome", setup, postern::Life::kOutcome);
   setup.directory = directory + "/store";
-  postern::Run("store", setup, false);
+  postern::Run("store", setup, postern::Life::kStore);
   postern::Scan(setup);
-  std::filesystem::remove_all(directory + "/life");
+  std::filesystem::remove_all(directory + "/remove");
+  std::filesystem::remove_all(directory + "/outcome");
   std::filesystem::remove_all(directory + "/store");
   return 0;
 }

@@ -58,7 +58,7 @@ class BadInput(Scenario):
                              message_expiration=duration_pb2.Duration(seconds=seconds))
 
     def test_fields_that_are_not_served_yet(self):
-        for name, value in (("token", "t"), ("priority", 1), ("metadata", {"tenant": "t"})):
+        for name, value in (("priority", 1), ("metadata", {"tenant": "t"})):
             with self.subTest(field=name):
                 with self.assertRaises(grpc.RpcError) as caught:
                     self.daemon.submit(["r@a.test"], **{name: value})

@@ -23,7 +23,7 @@ import grpc
 from postern.v1 import (control_pb2, control_pb2_grpc, delivery_pb2, delivery_pb2_grpc,
                         hooks_pb2_grpc, types_pb2)
 from running import Watched, eventually, scaled, spawn, time_scale
-from streams import Policy, Watch
+from streams import Outcomes, Policy, Watch
 
 SANITIZER_REPORTS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:",
                      "WARNING: ThreadSanitizer")
@@ -338,6 +338,12 @@ class Daemon(Watched):
     def policy(self, provider="policy", **options):
         """An attached Decide client; see streams.Policy."""
         stream = Policy(self.hooks, provider, **options)
+        self._streams.append(stream)
+        return stream.start()
+
+    def outcomes(self, consumer="", **options):
+        """A running Delivery.Outcomes; see streams.Outcomes."""
+        stream = Outcomes(self.delivery, consumer, **options)
         self._streams.append(stream)
         return stream.start()
 

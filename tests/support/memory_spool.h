@@ -3,9 +3,11 @@
 // fail.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -74,9 +76,38 @@ class MemorySpool final : public spool::Spool {
       return [done, status = std::move(status)] { done(status); };
     });
   }
-  void Update(const mail::Row& row) override {
-    Do([this, row]() -> After {
+  void StoreOnce(spool::TokenClaim claim, std::string content, const std::vector<mail::Row>& rows,
+                 DoneOnce done) override {
+    Do([this, claim = std::move(claim), content = std::move(content), rows,
+        done = std::move(done)]() -> After {
+      const auto found = tokens_.find(claim.identity + '\n' + claim.token);
+      if (found != tokens_.end() && found->second.first == claim.content) {
+        return [done, first = found->second.second] { done(first); };
+      }
+      absl::Status status = store_status_;
+      if (found != tokens_.end()) status = absl::AlreadyExistsError("token: other content");
+      if (!status.ok()) return [done, status] { done(status); };
+      spool::StoredMessage& stored = Claim(claim, rows.front().message_id);
+      contents_[stored.message_id] = content;
+      for (const mail::Row& row : rows) {
+        stored.rows.push_back({*row.pair, static_cast<std::uint32_t>(row.recipients.size())});
+        rows_[{row.message_id, row.index}] = {row, false, false};
+      }
+      return [done] { done(std::nullopt); };
+    });
+  }
+  void Update(const mail::Row& row, const spool::AttemptRef& attempt) override {
+    Do([this, row, took = attempt.took]() -> After {
       rows_[{row.message_id, row.index}] = {row, false, false};
+      Record(row, took);
+      return nullptr;
+    });
+  }
+  void Finish(const mail::Row& row, const spool::AttemptRef& attempt) override {
+    Do([this, row, took = attempt.took]() -> After {
+      Record(row, took);
+      rows_.erase({row.message_id, row.index});
+      contents_.erase(row.message_id);
       return nullptr;
     });
   }
@@ -169,6 +200,40 @@ class MemorySpool final : public spool::Spool {
     }
     return absl::OkStatus();
   }
+  absl::StatusOr<std::vector<spool::OutcomeRecord>> ReadHistory(
+      const base::Id& message_id) const override {
+    base::MutexLock lock(mu_);
+    std::vector<spool::OutcomeRecord> records;
+    for (const spool::OutcomeRecord& record : outcomes_) {
+      if (record.row.message_id == message_id) records.push_back(record);
+    }
+    if (records.empty()) return absl::NotFoundError("no history");
+    std::stable_sort(records.begin(), records.end(),
+                     [](const auto& a, const auto& b) { return a.row.index < b.row.index; });
+    return records;
+  }
+  absl::StatusOr<std::vector<mail::Row>> ReadFinished(const base::Id& message_id) const override {
+    base::MutexLock lock(mu_);
+    std::vector<mail::Row> rows = FinishedRows(message_id);
+    if (rows.empty()) return absl::NotFoundError("not finished");
+    return rows;
+  }
+  absl::Status ForEachFinished(
+      const base::Id& after,
+      const std::function<bool(std::vector<mail::Row>)>& each) const override {
+    std::map<base::Id, std::vector<mail::Row>> finished;
+    {
+      base::MutexLock lock(mu_);
+      for (const spool::OutcomeRecord& record : outcomes_) {
+        const base::Id& id = record.row.message_id;
+        if (id > after) finished[id] = FinishedRows(id);
+      }
+    }
+    for (auto& [id, rows] : finished) {
+      if (!rows.empty() && !each(std::move(rows))) break;
+    }
+    return absl::OkStatus();
+  }
   bool healthy() const override {
     base::MutexLock lock(mu_);
     return healthy_;
@@ -186,6 +251,38 @@ class MemorySpool final : public spool::Spool {
       return read;
     }
   };
+
+  spool::StoredMessage& Claim(const spool::TokenClaim& claim, const base::Id& id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    auto& [content, stored] = tokens_[claim.identity + '\n' + claim.token];
+    content = claim.content;
+    stored.message_id = id;
+    return stored;
+  }
+
+  void Record(const mail::Row& row, absl::Duration took) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    spool::OutcomeRecord record;
+    record.sequence = outcomes_.size() + 1;
+    record.row = row;
+    record.took = took;
+    for (std::uint32_t i = 0; i < row.recipients.size(); ++i) {
+      if (row.recipients[i].unreported) record.news.push_back(i);
+    }
+    if (!record.news.empty()) outcomes_.push_back(std::move(record));
+  }
+
+  std::vector<mail::Row> FinishedRows(const base::Id& id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    std::map<std::uint16_t, mail::Row> last;
+    for (const spool::OutcomeRecord& record : outcomes_) {
+      if (record.row.message_id == id) last[record.row.index] = record.row;
+    }
+    std::vector<mail::Row> rows;
+    for (auto& [index, row] : last) {
+      if (row.final()) rows.push_back(std::move(row));
+    }
+    if (!rows.empty() && rows.size() < rows.front().row_count) rows.clear();
+    return rows;
+  }
 
   spool::Ticket Do(std::function<After()> write) {
     spool::Ticket ticket = 0;
@@ -230,6 +327,8 @@ class MemorySpool final : public spool::Spool {
   std::vector<std::pair<spool::Ticket, std::function<After()>>> held_ ABSL_GUARDED_BY(mu_);
   std::vector<std::pair<spool::Ticket, After>> waiters_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::string> notes_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, std::pair<base::Digest, spool::StoredMessage>> tokens_ ABSL_GUARDED_BY(mu_);
+  std::vector<spool::OutcomeRecord> outcomes_ ABSL_GUARDED_BY(mu_);
   std::map<base::Id, std::string> contents_ ABSL_GUARDED_BY(mu_);
   std::map<std::pair<base::Id, std::uint16_t>, Stored> rows_ ABSL_GUARDED_BY(mu_);
 };

@@ -1,4 +1,4 @@
-"""Clients of the streams of Hooks: Watch collects events, Policy decides (or misbehaves).
+"""Clients of streams: Watch collects events, Policy decides (or misbehaves), Outcomes keeps books.
 
 Both run in the background and are read through waits, so that tests are plain code.
 """
@@ -8,7 +8,7 @@ import threading
 
 import grpc
 
-from postern.v1 import hooks_pb2, types_pb2
+from postern.v1 import delivery_pb2, hooks_pb2, types_pb2
 from running import Watched, scaled
 
 ALL_KINDS = tuple(v for v in hooks_pb2.EventKind.values() if v)
@@ -243,3 +243,53 @@ class Policy(Stream):
 
         result = self.wait(found, timeout, f"result of verdict {verdict_id}")
         return hooks_pb2.VerdictStatus.Name(result.status)[len("VERDICT_STATUS_"):]
+
+
+class Outcomes(Stream):
+    """Delivery.Outcomes. What came is in .outcomes, in order; ack() acknowledges it."""
+
+    def __init__(self, delivery, consumer="", acknowledge=False, **fields):
+        super().__init__()
+        self._delivery = delivery
+        self._requests = queue.Queue()
+        self._acknowledge = acknowledge
+        self._start = delivery_pb2.OutcomesStart(consumer=consumer, **fields)
+        self.outcomes = []
+        self.cursor = None     # behind what came
+        self.lost = []         # OutcomesGap frames
+
+    def start(self):
+        self._read(self._delivery.Outcomes(iter(self._requests.get, None)))
+        self._requests.put(delivery_pb2.OutcomesRequest(start=self._start))
+        return self
+
+    def _take(self, frame):
+        what = frame.WhichOneof("frame")
+        if what == "outcomes":
+            self.outcomes += frame.outcomes.outcomes
+            self.cursor = frame.outcomes.cursor
+        elif what == "gap":
+            self.lost.append(frame.gap)
+
+    def handle(self, frame):
+        if self._acknowledge and frame.WhichOneof("frame") == "outcomes":
+            self.ack(frame.outcomes.cursor)
+
+    def ack(self, cursor=None):
+        """Acknowledges up to the cursor; without one, all that came."""
+        self._requests.put(delivery_pb2.OutcomesRequest(
+            acknowledge=delivery_pb2.OutcomesAcknowledge(cursor=cursor or self.cursor)))
+
+    def wait_outcomes(self, count, timeout=10):
+        """Blocks until `count` outcomes came; returns all."""
+        return self.wait(lambda: len(self.outcomes) >= count and list(self.outcomes), timeout,
+                         f"{count} outcomes")
+
+    def close(self):
+        """Ends the client's side in good order and waits for the server's; returns the code."""
+        self._requests.put(None)
+        return self.wait_ended()
+
+    def cancel(self):
+        super().cancel()
+        self._requests.put(None)

@@ -3,6 +3,7 @@
 
 #include "client/command.h"
 #include "client/messages.h"
+#include "client/outcomes.h"
 #include "client/submit.h"
 #include "client/watch.h"
 
@@ -79,6 +80,29 @@ TEST_F(Arguments, AConfigurationToApplyHasAFile) {
 }
 
 TEST_F(Arguments, SubmitNeedsARecipient) { EXPECT_FALSE(Parses("submit --from a@example.com")); }
+
+TEST_F(Arguments, ATokenIsForOneSubmission) {
+  EXPECT_TRUE(Parses("submit --to a@example.com --token t -"));
+  EXPECT_FALSE(Parses("submit --to a@example.com --token t --count 2 -"));
+  SubmitOptions options;
+  options.token = "t";
+  EXPECT_EQ(BuildSubmit(options).token(), "t");
+}
+
+TEST_F(Arguments, OnlyAConsumerAcknowledges) {
+  EXPECT_TRUE(Parses("outcomes --consumer books --ack"));
+  EXPECT_FALSE(Parses("outcomes --ack"));
+  OutcomesOptions options;
+  options.consumer = "books";
+  options.from = "c";
+  options.final_only = true;
+  options.domains = {"*.example.net"};
+  const v1::OutcomesStart start = BuildOutcomes(options).start();
+  EXPECT_EQ(start.consumer(), "books");
+  EXPECT_EQ(start.after_cursor(), "c");
+  EXPECT_TRUE(start.final_only());
+  EXPECT_THAT(start.filter().domains(), ElementsAre("*.example.net"));
+}
 
 TEST_F(Arguments, SubmitTakesSeveralRecipients) {
   EXPECT_TRUE(Parses("submit --to a@example.com --to b@example.net --count 3 -"));

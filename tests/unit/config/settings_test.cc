@@ -22,6 +22,10 @@ TEST(Settings, HaveDefaults) {
   EXPECT_EQ(settings.disposition_log_bytes, 64u << 20);
   EXPECT_EQ(settings.disposition_log_age, absl::Hours(24));
   EXPECT_EQ(settings.disposition_log_files, 10);
+  EXPECT_EQ(settings.keep_outcomes_for, absl::Hours(72));
+  EXPECT_EQ(settings.keep_finished_for, absl::Hours(72));
+  EXPECT_EQ(settings.keep_finished_messages, 10'000'000U);
+  EXPECT_EQ(settings.keep_outcomes_bytes, 1 << 30);
   EXPECT_EQ(settings.max_message_bytes, 50u << 20);
   EXPECT_EQ(settings.drain_budget, absl::Seconds(8));
 }
@@ -39,6 +43,10 @@ server:
   max_queued_messages: 1000
   max_memory_bytes: 2GiB
   disposition_log: {path: /var/log/d, max_bytes: 1MiB, max_age: 1h, keep_files: 0}
+  keep_outcomes_for: 1h
+  keep_finished_for: 0s
+  keep_finished_messages: 5
+  keep_outcomes_bytes: 1MiB
 options: {max_message_bytes: 1MiB, drain_budget: 0}
 )");
   ASSERT_TRUE(loaded.ok()) << loaded.status();
@@ -62,6 +70,10 @@ options: {max_message_bytes: 1MiB, drain_budget: 0}
   EXPECT_EQ(settings.disposition_log_bytes, 1u << 20);
   EXPECT_EQ(settings.disposition_log_age, absl::Hours(1));
   EXPECT_EQ(settings.disposition_log_files, 0);
+  EXPECT_EQ(settings.keep_outcomes_for, absl::Hours(1));
+  EXPECT_EQ(settings.keep_finished_for, absl::ZeroDuration());
+  EXPECT_EQ(settings.keep_finished_messages, 5U);
+  EXPECT_EQ(settings.keep_outcomes_bytes, 1 << 20);
   EXPECT_EQ(settings.max_message_bytes, 1u << 20);
   EXPECT_EQ(settings.drain_budget, absl::ZeroDuration());
 }

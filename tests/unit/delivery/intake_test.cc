@@ -66,9 +66,8 @@ class IntakeTest : public ::testing::Test {
   FixedOptions options;
   mail::BindingTable bindings;
   hooks::HookPoint hook_point{clock, nullptr, nullptr};
-  queue::History history;
   DeliveryMetrics metrics{registry};
-  Context context{clock, spool, options, bindings, hook_point, history, metrics, {}, {}};
+  Context context{clock, spool, options, bindings, hook_point, metrics, {}, {}};
   std::vector<queue::RowPtr> queued;
   AdmissionReading reading = [] {
     AdmissionReading roomy;

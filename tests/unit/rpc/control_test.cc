@@ -132,15 +132,6 @@ TEST_F(ControlTest, DrainRefusesABudgetOutOfBounds) {
   EXPECT_EQ(control.budget(), std::nullopt);
 }
 
-TEST_F(ControlTest, MethodsThatAreNotServedAreRefusedByName) {
-  Start();
-  auto context = Context();
-  auto outcomes = delivery_stub->Outcomes(context.get());
-  const grpc::Status status = outcomes->Finish();
-  EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
-  EXPECT_EQ(status.error_message(), "postern.v1.Delivery.Outcomes: not served yet");
-}
-
 TEST_F(ControlTest, HealthKnowsItsServices) {
   Start();
   EXPECT_EQ(Check("postern.v1.Delivery"), HealthResponse::SERVING);

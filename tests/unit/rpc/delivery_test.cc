@@ -61,14 +61,52 @@ TEST_F(DeliveryTest, FieldsThatAreNotServedAreRefusedByName) {
   Start();
   v1::SubmitReceipt receipt;
   v1::SubmitRequest request = Message();
-  request.set_token("once");
-  grpc::Status status = Submit(request, &receipt);
-  EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
-  EXPECT_EQ(status.error_message(), "token: not served yet");
-  request = Message();
   (*request.mutable_metadata())["k"] = "v";
-  EXPECT_EQ(Submit(request, &receipt).error_message(), "metadata: not served yet");
+  const grpc::Status status = Submit(request, &receipt);
+  EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
+  EXPECT_EQ(status.error_message(), "metadata: not served yet");
   EXPECT_EQ(intake.submitted(), 0U);
+}
+
+TEST_F(DeliveryTest, ATokenComesWithTheDigestOfAllTheRest) {
+  Start();
+  intake.Hold(true);
+  std::vector<v1::SubmitRequest> requests(5, Message());
+  for (v1::SubmitRequest& request : requests) request.set_token("t");
+  requests[1].set_token("other");       // not part of it
+  requests[2].set_content("B: c\r\n");  // these are
+  requests[3].set_smtputf8(true);
+  requests[4].set_binding("default");
+  auto context = Context();
+  auto stream = delivery_stub->SubmitStream(context.get());
+  v1::SubmitStreamRequest frame;
+  for (const v1::SubmitRequest& request : requests) *frame.add_submissions() = request;
+  ASSERT_TRUE(stream->Write(frame));
+  stream->WritesDone();
+  intake.AwaitPending(requests.size());
+  std::vector<mail::Submission> submissions;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    FakeIntake::Pending pending = intake.Take(0);
+    submissions.push_back(pending.submission);
+    delivery::Receipt receipt = FakeIntake::ReceiptFor(pending.submission);
+    receipt.duplicate = i == 1;
+    pending.done(receipt);
+  }
+  EXPECT_EQ(submissions[0].token, "t");
+  EXPECT_EQ(submissions[0].content, Message().content());
+  EXPECT_EQ(submissions[0].digest, submissions[1].digest);
+  for (std::size_t i = 2; i < submissions.size(); ++i) {
+    EXPECT_NE(submissions[0].digest, submissions[i].digest) << i;
+  }
+  v1::SubmitStreamResponse response;
+  std::vector<bool> duplicates;
+  while (stream->Read(&response)) {
+    for (const v1::SubmitResult& result : response.results()) {
+      duplicates.push_back(result.receipt().duplicate());
+    }
+  }
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_EQ(duplicates, (std::vector<bool>{false, true, false, false, false}));
 }
 
 TEST_F(DeliveryTest, WhatCanBeSeenWithoutConfigurationIsChecked) {
@@ -138,7 +176,7 @@ TEST_F(DeliveryTest, RefusedSubmissionDoesNotEndItsStream) {
   auto stream = delivery_stub->SubmitStream(context.get());
   v1::SubmitStreamRequest frame;
   *frame.add_submissions() = Message();
-  frame.add_submissions()->set_token("x");
+  frame.add_submissions()->set_token(std::string(129, 'x'));
   *frame.add_submissions() = Message();
   ASSERT_TRUE(stream->Write(frame));
   stream->WritesDone();
@@ -150,7 +188,7 @@ TEST_F(DeliveryTest, RefusedSubmissionDoesNotEndItsStream) {
   EXPECT_TRUE(stream->Finish().ok());
   ASSERT_EQ(results.size(), 3U);
   EXPECT_TRUE(results[0].has_receipt());
-  EXPECT_EQ(results[1].error().code(), StatusCode::UNIMPLEMENTED);
+  EXPECT_EQ(results[1].error().code(), StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(results[1].error().field(), "token");
   EXPECT_TRUE(results[2].has_receipt());
 }

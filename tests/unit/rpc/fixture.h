@@ -7,6 +7,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -246,6 +247,87 @@ class FakeMessages final : public delivery::MessageSource {
   std::vector<delivery::MessageView> messages;
 };
 
+// Outcomes that the test records, one for each recipient of a row.
+class FakeOutcomes final : public spool::OutcomeSource {
+ public:
+  void Record(mail::Row row) {
+    std::vector<std::shared_ptr<spool::OutcomeListener>> told;
+    {
+      base::MutexLock lock(mu_);
+      spool::OutcomeRecord record;
+      record.sequence = range_.head + 1;
+      record.time = absl::Now();
+      for (std::uint32_t i = 0; i < row.recipients.size(); ++i) record.news.push_back(i);
+      range_.head += record.news.size();
+      record.row = std::move(row);
+      records_.push_back(std::move(record));
+      for (auto& listener : listeners_) told.push_back(listener.lock());
+    }
+    for (auto& listener : told) {
+      if (listener != nullptr) listener->OnOutcomes();
+    }
+  }
+  // As the retention does.
+  void DropBelow(std::uint64_t oldest) {
+    base::MutexLock lock(mu_);
+    range_.oldest = oldest;
+  }
+  void FailReads(absl::Status status) {
+    base::MutexLock lock(mu_);
+    failure_ = std::move(status);
+  }
+  std::size_t reads() const {
+    base::MutexLock lock(mu_);
+    return reads_;
+  }
+
+  Range OutcomeRange() const override {
+    base::MutexLock lock(mu_);
+    return range_;
+  }
+  absl::StatusOr<std::vector<spool::OutcomeRecord>> ReadOutcomes(std::uint64_t after,
+                                                                 std::size_t max_outcomes,
+                                                                 std::size_t) const override {
+    base::MutexLock lock(mu_);
+    ++reads_;
+    if (!failure_.ok()) return std::exchange(failure_, absl::OkStatus());
+    std::vector<spool::OutcomeRecord> records;
+    std::size_t outcomes = 0;
+    for (const spool::OutcomeRecord& record : records_) {
+      if (record.sequence + record.news.size() <= std::max(after + 1, range_.oldest)) continue;
+      if (outcomes >= max_outcomes) break;
+      outcomes += record.news.size();
+      records.push_back(record);
+    }
+    return records;
+  }
+  std::optional<std::uint64_t> ConsumerCursor(const std::string& consumer) const override {
+    base::MutexLock lock(mu_);
+    const auto found = cursors_.find(consumer);
+    if (found == cursors_.end()) return std::nullopt;
+    return found->second;
+  }
+  absl::Status SetConsumerCursor(const std::string& consumer, std::uint64_t upto) override {
+    base::MutexLock lock(mu_);
+    if (consumer == "one too many") return absl::ResourceExhaustedError("consumer: too many");
+    cursors_[consumer] = std::max(cursors_[consumer], upto);
+    return absl::OkStatus();
+  }
+  void AddOutcomeListener(std::weak_ptr<spool::OutcomeListener> listener) override {
+    base::MutexLock lock(mu_);
+    listeners_.push_back(std::move(listener));
+  }
+
+ private:
+  mutable base::Mutex mu_;
+  Range range_ ABSL_GUARDED_BY(mu_) = {0x5eed, 1, 0};
+  std::vector<spool::OutcomeRecord> records_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, std::uint64_t> cursors_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::weak_ptr<spool::OutcomeListener>> listeners_ ABSL_GUARDED_BY(mu_);
+  mutable absl::Status failure_ ABSL_GUARDED_BY(mu_);
+  mutable std::size_t reads_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
 // A session of delivery, as far as the bridge sees it.
 class FakeSession {
  public:
@@ -332,8 +414,8 @@ class RpcTest : public testing::Test {
     bridge = std::make_unique<bridge::Bridge>(policy, clock, registry, EncodeEvent);
     absl::StatusOr<std::unique_ptr<RpcServer>> started =
         RpcServer::Start({.listeners = listeners, .access = access, .limits = limits},
-                         {intake, control, messages, operations, *bridge, bindings, registry, clock,
-                          [this] { return chains; }});
+                         {intake, control, messages, operations, outcomes, *bridge, bindings,
+                          registry, clock, [this] { return chains; }});
     ASSERT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
     const std::string target = server->ports()[0] != 0
@@ -372,6 +454,7 @@ class RpcTest : public testing::Test {
   FakeControl control;
   FakeMessages messages;
   FakeOperations operations;
+  FakeOutcomes outcomes;
   std::unique_ptr<bridge::Bridge> bridge;
   std::unique_ptr<RpcServer> server;
   std::shared_ptr<grpc::Channel> channel;

@@ -9,7 +9,9 @@ namespace {
 
 class BatchTest : public ::testing::Test {
  protected:
-  BatchTest() : metrics_(registry_), database_(*Database::Open(dir_.path(), metrics_)) {}
+  BatchTest()
+      : metrics_(registry_),
+        database_(*Database::Open(dir_.path(), std::make_shared<Expiry>(), metrics_)) {}
 
   WriteOp StoreOp(const base::Id& id) {
     WriteOp op;
@@ -90,12 +92,18 @@ TEST_F(BatchTest, SurvivesCompactionAfterStoreAndRemove) {
 
 TEST_F(BatchTest, RetractsAStoreThatWasWrittenAllTheSame) {
   const base::Id id = base::NewId(TestTime());
-  Write(StoreOp(id));
+  WriteOp store = StoreOp(id);
+  store.token = std::make_unique<TokenWork>();
+  store.token->key = "token";
+  store.token->value = "record";
+  Write(std::move(store));
+  EXPECT_EQ(1, Count(database_->tokens()));
   batch_.Clear();
-  batch_.Retract(*database_, id, 1);
+  batch_.Retract(*database_, id, 1, "token");
   ASSERT_TRUE(batch_.Write(*database_).ok());
   EXPECT_EQ(0, Count(database_->content()));
   EXPECT_EQ(0, Count(database_->state()));
+  EXPECT_EQ(0, Count(database_->tokens()));
 }
 
 TEST_F(BatchTest, DeletesAMarkOnlyWhereThereIsOne) {

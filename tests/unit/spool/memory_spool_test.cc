@@ -23,7 +23,7 @@ TEST(MemorySpoolTest, KeepsTheSeamsPromises) {
   spool.Restart();
   EXPECT_FALSE(AllRows(spool)[0].in_doubt);
   EXPECT_TRUE(AllRows(spool)[1].in_doubt);
-  spool.Update(MakeRow(id, 1, 2));
+  spool.Update(MakeRow(id, 1, 2), {});
   EXPECT_FALSE(AllRows(spool)[1].in_doubt);
   spool.Remove(id, 2);
   EXPECT_TRUE(absl::IsNotFound(spool.ReadRows(id).status()));

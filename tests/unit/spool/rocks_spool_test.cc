@@ -51,7 +51,7 @@ TEST_F(RocksSpoolTest, ReadsTheLastUpdate) {
   const base::Id id = base::NewId(TestTime());
   ASSERT_TRUE(StoreNow(*spool_, "content", MakeRows(id, 2)).ok());
   mail::Row row = MakeRow(id, 1, 2);
-  for (row.attempts = 1; row.attempts <= 5; ++row.attempts) spool_->Update(row);
+  for (row.attempts = 1; row.attempts <= 5; ++row.attempts) spool_->Update(row, {});
   Settle();
   const auto rows = spool_->ReadRows(id);
   EXPECT_EQ(0U, (*rows)[0].attempts);
@@ -168,7 +168,7 @@ TEST_F(RocksSpoolTest, TakesCallsFromManyThreads) {
         if (StoreNow(*spool_, "content", MakeRows(id, 1)).ok()) ++stored;
         const Ticket ticket = spool_->MarkAttempt(MakeRow(id));
         WaitUntilWritten(*spool_, ticket);
-        spool_->Update(MakeRow(id));
+        spool_->Update(MakeRow(id), {});
         if (i % 2 == 0) spool_->Remove(id, 1);
         EXPECT_TRUE(spool_->ForEachRow(id, [](mail::Row) { return false; }).ok());
       }
@@ -185,7 +185,7 @@ TEST_F(RocksSpoolTest, WritesWhatWaitsBeforeItCloses) {
   mail::Row row = MakeRow(id);
   spool_->Store("content", {row}, [](absl::Status) {});
   row.attempts = 9;
-  spool_->Update(row);
+  spool_->Update(row, {});
   Reopen();
   ASSERT_EQ(1U, AllRows(*spool_).size());
   EXPECT_EQ(9U, AllRows(*spool_)[0].attempts);
@@ -240,7 +240,7 @@ TEST_F(RocksSpoolTest, AgreesWithAModelAfterAThousandRandomOperations) {
       ++row.attempts;
       spool_->MarkAttempt(row);
       if (what < 6)
-        spool_->Update(row);
+        spool_->Update(row, {});
       else
         --row.attempts;
     } else if (what < 9) {

@@ -52,7 +52,7 @@ void ExpectHeldUpAndThenWritten(const std::string& directory, std::unique_ptr<Ro
   mail::Row updated = MakeRow(*at++);
   const base::Id removed = *at++;
   updated.attempts = 7;
-  spool->Update(updated);
+  spool->Update(updated, {});
   spool->Remove(removed, 1);
   const Ticket ticket = spool->MarkAttempt(MakeRow(*at));
   EXPECT_FALSE(spool->IsWritten(ticket));
@@ -242,7 +242,7 @@ TEST(SpoolFailureChild, DISABLED_ClosesWhileFull) {
   auto spool = OpenSpool(directory);
   const Filled filled = FillUp(*spool, 64 * 1024);
   ASSERT_FALSE(filled.refused.empty());
-  spool->Update(MakeRow(*filled.acknowledged.begin()));
+  spool->Update(MakeRow(*filled.acknowledged.begin()), {});
   spool.reset();  // returns
 }
 

@@ -20,7 +20,7 @@ class SpoolRecoveryTest : public ::testing::Test {
   // Writes a record past the spool.
   void PutState(absl::string_view key, const std::string& value) {
     SpoolMetrics metrics(registry_);
-    const auto database = *Database::Open(dir_.path(), metrics);
+    const auto database = *Database::Open(dir_.path(), std::make_shared<Expiry>(), metrics);
     ASSERT_TRUE(database->db().Put({}, database->state(), ToSlice(key), value).ok());
   }
   std::uint64_t Counter(const char* name) { return registry_.AddCounter(name, "").value(); }
@@ -41,7 +41,7 @@ TEST_F(SpoolRecoveryTest, KeepsAttemptsRepliesAndTimes) {
     row.recipients[0].disposition = mail::Disposition::kDeferred;
     row.recipients[0].last_reply = std::make_shared<mail::Reply>(
         mail::Reply{451, "4.7.1", "greylisted", mail::SmtpStage::kRcpt});
-    spool->Update(row);
+    spool->Update(row, {});
   }
   const auto spool = Open();
   const std::vector<mail::Row> rows = AllRows(*spool);
@@ -62,7 +62,7 @@ TEST_F(SpoolRecoveryTest, PutsARowInDoubtOnlyIfAnotherProcessLeftItsMark) {
     spool->MarkAttempt(MakeRow(id, 0, 3));
     WaitUntilWritten(*spool, spool->MarkAttempt(MakeRow(id, 2, 3)));
     EXPECT_FALSE(AllRows(*spool)[2].in_doubt);  // its transaction is open
-    spool->Update(MakeRow(id, 0, 3));
+    spool->Update(MakeRow(id, 0, 3), {});
   }
   {
     const auto spool = Open();
@@ -72,7 +72,7 @@ TEST_F(SpoolRecoveryTest, PutsARowInDoubtOnlyIfAnotherProcessLeftItsMark) {
     EXPECT_FALSE(rows[1].in_doubt);
     EXPECT_TRUE(rows[2].in_doubt);
     EXPECT_TRUE((*spool->ReadRows(id))[2].in_doubt);
-    spool->Update(MakeRow(id, 2, 3));  // resolved
+    spool->Update(MakeRow(id, 2, 3), {});  // resolved
   }
   EXPECT_FALSE(AllRows(*Open())[2].in_doubt);
 }
@@ -90,7 +90,7 @@ TEST_F(SpoolRecoveryTest, RemovesTheMarkOfADeadProcessWithItsMessage) {
     spool->Remove(id, 1);
   }
   SpoolMetrics metrics(registry_);
-  const auto database = *Database::Open(dir_.path(), metrics);
+  const auto database = *Database::Open(dir_.path(), std::make_shared<Expiry>(), metrics);
   const std::unique_ptr<rocksdb::Iterator> at(
       database->db().NewIterator(rocksdb::ReadOptions(), database->state()));
   at->SeekToFirst();
@@ -152,7 +152,7 @@ TEST(SpoolCrashChild, DISABLED_StoresAndIsKilled) {
     ASSERT_TRUE(StoreNow(*spool, row.message_id.ToString(), {row}).ok());
     acked << row.message_id.ToString() << std::endl;
     row.attempts = 1;
-    if (i % 2 == 0) spool->Update(row);
+    if (i % 2 == 0) spool->Update(row, {});
     ticket = spool->MarkAttempt(row);
   }
   WaitUntilWritten(*spool, ticket);

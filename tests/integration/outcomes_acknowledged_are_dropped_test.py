@@ -1,0 +1,51 @@
+"""What every consumer has acknowledged goes, what one has not stays."""
+
+import unittest
+
+from postern.v1 import delivery_pb2
+from scenario import Scenario, eventually
+
+
+class OutcomesAcknowledgedAreDropped(Scenario):
+    # Runs of 1 KiB, and no finished messages that would keep them.
+    config = {"server": {"keep_outcomes_bytes": "64KiB", "keep_finished_messages": 0}}
+
+    def deliver_many(self, count):
+        answers = self.daemon.delivery.SubmitStream(iter([delivery_pb2.SubmitStreamRequest(
+            submissions=[delivery_pb2.SubmitRequest(sender="s@source.test",
+                                                    recipients=[f"r{i}@a.test"],
+                                                    content=b"A: b\r\n\r\nx\r\n")
+                         for i in range(count)])]))
+        self.assertEqual(sum(len(answer.results) for answer in answers), count)
+
+    def test_the_space_comes_back(self):
+        self.dns.domain("a.test")
+        fast = self.daemon.outcomes("fast", acknowledge=True)
+        slow = self.daemon.outcomes("slow")
+        self.deliver_many(60)
+        fast.wait_outcomes(60)
+        slow.wait_outcomes(60)
+        self.assertEqual(self.daemon.metric("postern_spool_outcomes_kept"), 60)
+
+        slow.ack()
+        # The rest waits for its run to be full.
+        kept = eventually(lambda: self.kept_below(30), 10, "space to come back")
+        self.assertEqual(self.daemon.metric("postern_spool_outcomes_dropped_total"), 60 - kept)
+        fresh = self.daemon.outcomes("fresh")
+        self.deliver_many(1)
+        fresh.wait_outcomes(kept + 1)
+        self.assertEqual(fresh.lost, [])
+
+        self.daemon.restart(kill=True)
+        again = self.daemon.outcomes("new")
+        again.wait_outcomes(1)
+        self.assertEqual(again.lost, [])
+        self.assertLessEqual(len(again.outcomes), kept + 1)
+
+    def kept_below(self, most):
+        kept = self.daemon.metric("postern_spool_outcomes_kept")
+        return kept if 0 < kept < most else None
+
+
+if __name__ == "__main__":
+    unittest.main()
