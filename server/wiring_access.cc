@@ -98,6 +98,12 @@ absl::StatusOr<rpc::AccessOptions> MakeAccessOptions(const v1::Config& config,
                                                        options.identities.size(),
                                                        "].token_file: ", token.status().message()));
       }
+      for (const rpc::IdentitySpec& other : options.identities) {
+        if (other.token != *token) continue;
+        return absl::InvalidArgumentError(absl::StrCat(
+            source, ": identities[", options.identities.size(),
+            "].token_file: ", identity.token_file(), ": is the token of ", other.name, " too"));
+      }
       spec.token = *std::move(token);
     }
     for (const int local : identity.local()) {
@@ -113,6 +119,9 @@ absl::StatusOr<rpc::AccessOptions> MakeAccessOptions(const v1::Config& config,
   }
   if (config.policy().has_max_streams_per_identity()) {
     options.max_streams_per_identity = static_cast<int>(config.policy().max_streams_per_identity());
+  }
+  if (config.policy().has_max_verdicts_per_second()) {
+    options.max_verdicts_per_second = static_cast<int>(config.policy().max_verdicts_per_second());
   }
   return options;
 }

@@ -81,6 +81,7 @@ struct Verdict {
   // Not empty: rpc found the verdict malformed, not served or not allowed. The result is DENIED
   // with this detail; a question that it names takes its default with cause `invalid`.
   std::string denied;
+  bool over_limit = false;  // rpc: more than its identity may give; the result is LIMIT
 };
 
 // The values of the enum VerdictStatus in hooks.proto.

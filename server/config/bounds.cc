@@ -34,6 +34,7 @@ constexpr NumberBounds kNumbers[] = {
     {"DispositionLog.keep_files", 0, 1000},
     {"Policy.max_streams", 1, 100'000},
     {"Policy.max_streams_per_identity", 1, 100'000},
+    {"Policy.max_verdicts_per_second", 1, 10'000'000},
     {"Policy.event_ring_events", 1, 16'777'216},
     {"Options.max_outbound_connections", 1, 20'000},
     {"Options.max_connections_per_host", 1, 20'000},

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -83,7 +84,7 @@ struct Access::Table {
 Access::Table::Table(AccessOptions options)
     : open(options.identities.empty()), max_streams(options.max_streams_per_identity) {
   const auto anyone = [this](const char* name, AuthMethod method) {
-    return std::make_shared<const Identity>(Identity{name, method, false, everything, nullptr});
+    return std::make_shared<const Identity>(Identity{name, method, everything, nullptr});
   };
   for (ProviderSpec& spec : options.providers) {
     const std::string name = spec.name;
@@ -95,9 +96,9 @@ Access::Table::Table(AccessOptions options)
   open_tls = anyone(kAnonymousIdentity, AuthMethod::kTls);
   for (IdentitySpec& spec : options.identities) {
     const auto rights = std::make_shared<const Rights>(std::move(spec.rights));
-    const auto streams = std::make_shared<std::atomic<int>>(0);
+    const auto usage = std::make_shared<Usage>(options.max_verdicts_per_second);
     const auto with = [&](AuthMethod method) {
-      return std::make_shared<const Identity>(Identity{spec.name, method, true, rights, streams});
+      return std::make_shared<const Identity>(Identity{spec.name, method, rights, usage});
     };
     const IdentityPtr by_certificate = with(AuthMethod::kCertificate);
     for (std::string& uri : spec.uris) {
@@ -237,10 +238,12 @@ void Access::LogDenial(const std::string& method, const Identity* identity, cons
     unlogged = std::exchange(unlogged_, 0);
   }
   if (unlogged > 0) base::Log().warn("audit: {} more denials were not logged", unlogged);
-  base::Log().warn("audit: denied method={} identity={} by={} peer={} reason=\"{}\"", method,
-                   identity == nullptr ? "-" : identity->name,
-                   identity == nullptr ? absl::string_view("-") : AuthMethodName(identity->method),
-                   peer, status.message());
+  // Escaped: words of strangers must not look like fields of ours, nor begin lines.
+  const std::string who = identity == nullptr ? "" : absl::Utf8SafeCEscape(identity->name);
+  base::Log().warn(
+      "audit call={} who=\"{}\" by={} from=\"{}\" outcome={} detail=\"{}\"", method, who,
+      identity == nullptr ? absl::string_view("-") : AuthMethodName(identity->method), peer,
+      absl::StatusCodeToString(status.code()), absl::Utf8SafeCEscape(status.message()));
 }
 
 MethodGuard::MethodGuard(Access& access, std::string method)
@@ -283,12 +286,12 @@ void MethodGuard::Count(const absl::Status& denied) {
 
 absl::StatusOr<std::shared_ptr<void>> TakeStreamPlace(const Access& access,
                                                       const Identity& identity) {
-  if (!identity.configured) return std::shared_ptr<void>();
+  if (identity.usage == nullptr) return std::shared_ptr<void>();
   const int most = access.max_streams_per_identity();
-  const std::shared_ptr<std::atomic<int>> streams = identity.streams;
-  const int before = streams->fetch_add(1, std::memory_order_relaxed);
+  const std::shared_ptr<Usage> usage = identity.usage;
+  const int before = usage->streams.fetch_add(1, std::memory_order_relaxed);
   std::shared_ptr<void> place(
-      streams.get(), [streams](void*) { streams->fetch_sub(1, std::memory_order_relaxed); });
+      usage.get(), [usage](void*) { usage->streams.fetch_sub(1, std::memory_order_relaxed); });
   if (before < most) return place;
   return absl::ResourceExhaustedError(
       absl::StrCat("policy.max_streams_per_identity: ", identity.name, " has ", most,

@@ -44,6 +44,7 @@ struct AccessOptions {
   std::vector<IdentitySpec> identities;  // none: everyone has all rights
   std::vector<ProviderSpec> providers;
   int max_streams_per_identity = 8;
+  int max_verdicts_per_second = 20'000;
 };
 
 class Access {

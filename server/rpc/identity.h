@@ -13,10 +13,31 @@
 #include <memory>
 #include <string>
 
+#include "absl/time/time.h"
+#include "server/base/mutex.h"
 #include "server/mail/row.h"
+#include "server/queue/token_bucket.h"
 #include "server/rpc/rights.h"
 
 namespace postern::rpc {
+
+// What is counted for one identity of the configuration, however it comes in. Thread: any.
+class Usage {
+ public:
+  explicit Usage(int verdicts_per_second) : verdicts_(verdicts_per_second, verdicts_per_second) {}
+
+  std::atomic<int> streams{0};  // Watch and Decide, open now
+
+  // One more verdict; false: over the limit.
+  bool TakeVerdict(absl::Time now) {
+    base::MutexLock lock(mu_);
+    return verdicts_.Take(now);
+  }
+
+ private:
+  base::Mutex mu_;
+  queue::TokenBucket verdicts_ ABSL_GUARDED_BY(mu_);
+};
 
 enum class AuthMethod : std::uint8_t { kUnix, kLoopback, kPlaintext, kTls, kCertificate, kToken };
 
@@ -29,11 +50,8 @@ inline constexpr char kAnonymousIdentity[] = "anonymous";
 struct Identity {
   std::string name;
   AuthMethod method = AuthMethod::kLoopback;
-  // The configuration names it: its streams are limited (policy.max_streams_per_identity).
-  bool configured = false;
   std::shared_ptr<const Rights> rights;
-  // Watch and Decide streams that are open now, over all methods of authentication.
-  std::shared_ptr<std::atomic<int>> streams;
+  std::shared_ptr<Usage> usage;  // null: the configuration does not name it, it has no limits
 
   // What is kept with its messages (mail::Row::submitter): nothing for "local".
   const std::string& submitter() const;

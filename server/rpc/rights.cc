@@ -24,8 +24,7 @@ constexpr MethodRight kMethods[] = {
     {"Delivery.Submit", Right::kSubmit},     {"Delivery.SubmitStream", Right::kSubmit},
     {"Delivery.GetMessage", Right::kAny},    {"Delivery.ListMessages", Right::kAny},
     {"Delivery.CancelMessage", Right::kAny}, {"Delivery.ResolveMessage", Right::kAny},
-    {"Delivery.Outcomes", Right::kAny},      {"Hooks.Watch", Right::kWatch},
-    {"Hooks.Decide", Right::kDecide},        {"Hooks.PostVerdicts", Right::kDecide},
+    {"Hooks.Watch", Right::kWatch},          {"Hooks.Decide", Right::kDecide},
     {"Hooks.ListProviders", Right::kAny},    {"Health.Check", Right::kNone},
     {"Health.Watch", Right::kNone},
 };

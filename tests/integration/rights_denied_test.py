@@ -32,7 +32,7 @@ class RightsDenied(Scenario):
         self.make_daemon(**merge(ONE_CONNECTION, {
             "options": {"idle_timeout": "1m"},
             "identities": identities, "bindings": [{"name": "bulk"}],
-            "policy": {"max_streams_per_identity": 3, "providers": [
+            "policy": {"max_streams_per_identity": 3, "max_verdicts_per_second": 50, "providers": [
                 {"name": "judge-one", "identities": ["judge"]},
                 {"name": "reserved", "identities": ["operator"]}]}})).start()
 
@@ -53,7 +53,7 @@ class RightsDenied(Scenario):
                               lambda fields=fields: mailer.submit(**fields))
         assert_denied(self, "PERMISSION_DENIED", "submit: ", self.caller("stranger").submit)
         self.assertEqual(self.denied("Delivery.Submit", "submit"), 4)
-        self.daemon.wait_log(r"audit: denied method=Delivery.Submit identity=mailer by=token")
+        self.daemon.wait_log(r"audit call=Delivery.Submit who="mailer" by=token .*outcome=PERMISSION_DENIED")
 
     def test_submit_in_a_stream_denies_one_by_one(self):
         frame = delivery_pb2.SubmitStreamRequest(submissions=[
@@ -113,6 +113,18 @@ class RightsDenied(Scenario):
                       lambda: self.attach(local, "reserved"))
         self.assertEqual(self.denied("Hooks.Decide", "decide"), 5)
 
+    def test_verdicts_of_an_identity_are_limited(self):
+        policy = Policy(self.caller("judge").hooks, "judge-one").start()
+        self.addCleanup(policy.cancel)
+        for _ in range(2000):
+            policy.say("0" * 32, "KEEP")
+        policy.wait(lambda: len(policy.results) == 2000, 20, "results")
+        limit = hooks_pb2.VERDICT_STATUS_LIMIT
+        self.assertGreater(sum(r.status == limit for r in policy.results), 0)
+        self.assertGreaterEqual(sum(r.status != limit for r in policy.results), 50)
+        self.assertEqual({r.detail for r in policy.results if r.status == limit},
+                         {"policy.max_verdicts_per_second"})
+
     def test_streams_of_an_identity_are_limited(self):
         watcher = self.caller("watcher")
         streams = [Watch(watcher.hooks).start() for _ in range(3)]
@@ -120,6 +132,12 @@ class RightsDenied(Scenario):
             self.addCleanup(stream.cancel)
         assert_denied(self, "RESOURCE_EXHAUSTED", "max_streams_per_identity", lambda: next(iter(
             watcher.hooks.Watch(hooks_pb2.WatchRequest(snapshot=True), timeout=scaled(10)))))
+
+    def test_words_of_strangers_do_not_forge_lines_of_the_log(self):
+        assert_denied(self, "PERMISSION_DENIED", "bindings", lambda: self.caller("mailer").submit(
+            binding='x"\naudit call=Control.Fail who="operator"'))
+        self.daemon.wait_log(r'detail="submit: bindings: x\\"\\naudit')
+        self.assertFalse([line for line in self.daemon.stderr if line.startswith("audit")])
 
     def test_control(self):
         request = control_pb2.ListQueuesRequest()

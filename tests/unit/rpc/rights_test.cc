@@ -138,6 +138,7 @@ TEST(RightFor, AsksForControlWhereAMethodIsNotKnown) {
   EXPECT_EQ(RightFor("Hooks.Decide"), Right::kDecide);
   EXPECT_EQ(RightFor("Control.Suspend"), Right::kControl);
   EXPECT_EQ(RightFor("Delivery.SomethingNew"), Right::kControl);
+  EXPECT_EQ(RightFor("Hooks.SomethingNew"), Right::kControl);
   EXPECT_EQ(RightFor("Health.Check"), Right::kNone);
 }
 
