@@ -93,6 +93,9 @@ void QuestionDesk::SweepConnection(Provider* provider, const Step& step) {
 
 VerdictResult QuestionDesk::Post(Provider* provider, const std::string& by, const Matcher& within,
                                  Verdict verdict) {
+  if (verdict.over_limit) {
+    return ResultFor(verdict, VerdictStatus::kLimit, "policy.max_verdicts_per_second");
+  }
   if (verdict.reason.size() > kMaxReasonBytes) verdict.reason.resize(kMaxReasonBytes);
   if (std::holds_alternative<ScopeTarget>(verdict.target)) {
     return PutScope(provider, by, within.filter(), verdict);

@@ -36,7 +36,7 @@ VerdictResult QuestionDesk::Apply(const StreamPtr& stream, Verdict verdict) {
     return ResultFor(verdict, VerdictStatus::kDenied, "verdict_id: must be positive");
   }
   if (verdict.over_limit) {
-    return Result(verdict, VerdictStatus::kLimit, "policy.max_verdicts_per_second");
+    return ResultFor(verdict, VerdictStatus::kLimit, "policy.max_verdicts_per_second");
   }
   if (!stream->RememberVerdict(verdict.verdict_id)) {
     return ResultFor(verdict, VerdictStatus::kDuplicate, "verdict_id: used already");

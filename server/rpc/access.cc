@@ -4,11 +4,11 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "server/base/log.h"
+#include "server/rpc/audit.h"
 #include "server/rpc/cq.h"
 
 namespace postern::rpc {
@@ -238,12 +238,13 @@ void Access::LogDenial(const std::string& method, const Identity* identity, cons
     unlogged = std::exchange(unlogged_, 0);
   }
   if (unlogged > 0) base::Log().warn("audit: {} more denials were not logged", unlogged);
-  // Escaped: words of strangers must not look like fields of ours, nor begin lines.
-  const std::string who = identity == nullptr ? "" : absl::Utf8SafeCEscape(identity->name);
-  base::Log().warn(
-      "audit call={} who=\"{}\" by={} from=\"{}\" outcome={} detail=\"{}\"", method, who,
-      identity == nullptr ? absl::string_view("-") : AuthMethodName(identity->method), peer,
-      absl::StatusCodeToString(status.code()), absl::Utf8SafeCEscape(status.message()));
+  AuditEntry entry{method, "", "", "", ""};
+  entry.from = peer;
+  if (identity != nullptr) {
+    entry.who = identity->name;
+    entry.from = absl::StrCat(AuthMethodName(identity->method), " ", peer);
+  }
+  Audit(entry, status);
 }
 
 MethodGuard::MethodGuard(Access& access, std::string method)

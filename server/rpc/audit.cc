@@ -16,6 +16,7 @@ std::string Quoted(absl::string_view text) {
 
 void Audit(const AuditEntry& entry, const absl::Status& outcome) {
   std::string line = absl::StrCat("audit call=", entry.call, " who=", Quoted(entry.who));
+  if (!entry.from.empty()) absl::StrAppend(&line, " from=", Quoted(entry.from));
   if (!entry.on.empty()) absl::StrAppend(&line, " on=", Quoted(entry.on));
   if (!entry.reason.empty()) absl::StrAppend(&line, " reason=", Quoted(entry.reason));
   absl::StrAppend(&line, " outcome=", absl::StatusCodeToString(outcome.code()));

@@ -14,9 +14,10 @@ namespace postern::rpc {
 struct AuditEntry {
   absl::string_view call;  // "Control.Suspend"
   std::string who;
-  std::string on;      // scope, message or connection
-  std::string reason;  // as given by the caller
-  std::string detail;  // what it did, when it did something
+  std::string on;         // scope, message or connection
+  std::string reason;     // as given by the caller
+  std::string detail;     // what it did, when it did something
+  std::string from = {};  // how it is known who calls, and from where
 };
 
 // Thread: any.

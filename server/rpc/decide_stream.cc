@@ -160,13 +160,11 @@ absl::Status DecideStream::OnAttach(const v1::DecideRequest& frame) {
 absl::Status DecideStream::OnVerdicts(v1::Verdicts& verdicts) {
   std::vector<bridge::Verdict> values;
   values.reserve(static_cast<std::size_t>(verdicts.verdicts_size()));
-  Usage* const usage = call_.identity().usage.get();
-  const absl::Time now = Queue::Now();
   for (v1::Verdict& verdict : *verdicts.mutable_verdicts()) {
     const absl::Status served = checks_.verdict.Check(verdict);
     values.push_back(ToVerdict(verdict));
     if (!served.ok()) values.back().denied = std::string(served.message());
-    values.back().over_limit = usage != nullptr && !usage->TakeVerdict(now);
+    values.back().over_limit = !call_.identity().TakeVerdict();
   }
   return session_->Verdicts(std::move(values));
 }

@@ -78,6 +78,7 @@ Task<absl::Status> HooksService::PostVerdicts(
   std::vector<bridge::Verdict> verdicts;
   for (v1::Verdict& verdict : *call.request.mutable_verdicts()) {
     verdicts.push_back(ToVerdict(verdict));
+    verdicts.back().over_limit = !call.identity().TakeVerdict();
   }
   const std::string& provider = call.request.provider();
   bridge::Filter within;

@@ -1,5 +1,7 @@
 #include "server/rpc/identity.h"
 
+#include "server/rpc/cq.h"
+
 namespace postern::rpc {
 
 absl::string_view AuthMethodName(AuthMethod method) {
@@ -18,6 +20,11 @@ absl::string_view AuthMethodName(AuthMethod method) {
       return "token";
   }
   return "";
+}
+
+bool Usage::TakeVerdict() {
+  base::MutexLock lock(mu_);
+  return verdicts_.Take(Queue::Now());
 }
 
 const std::string& Identity::submitter() const {

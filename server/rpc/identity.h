@@ -13,7 +13,6 @@
 #include <memory>
 #include <string>
 
-#include "absl/time/time.h"
 #include "server/base/mutex.h"
 #include "server/mail/row.h"
 #include "server/queue/token_bucket.h"
@@ -29,10 +28,7 @@ class Usage {
   std::atomic<int> streams{0};  // Watch and Decide, open now
 
   // One more verdict; false: over the limit.
-  bool TakeVerdict(absl::Time now) {
-    base::MutexLock lock(mu_);
-    return verdicts_.Take(now);
-  }
+  bool TakeVerdict();
 
  private:
   base::Mutex mu_;
@@ -53,6 +49,8 @@ struct Identity {
   std::shared_ptr<const Rights> rights;
   std::shared_ptr<Usage> usage;  // null: the configuration does not name it, it has no limits
 
+  // One more verdict; false: over policy.max_verdicts_per_second.
+  bool TakeVerdict() const { return usage == nullptr || usage->TakeVerdict(); }
   // What is kept with its messages (mail::Row::submitter): nothing for "local".
   const std::string& submitter() const;
   // Its own, or any with the right `all`.

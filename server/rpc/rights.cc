@@ -25,8 +25,8 @@ constexpr MethodRight kMethods[] = {
     {"Delivery.GetMessage", Right::kAny},    {"Delivery.ListMessages", Right::kAny},
     {"Delivery.CancelMessage", Right::kAny}, {"Delivery.ResolveMessage", Right::kAny},
     {"Hooks.Watch", Right::kWatch},          {"Hooks.Decide", Right::kDecide},
-    {"Hooks.ListProviders", Right::kAny},    {"Health.Check", Right::kNone},
-    {"Health.Watch", Right::kNone},
+    {"Hooks.PostVerdicts", Right::kDecide},  {"Hooks.ListProviders", Right::kAny},
+    {"Health.Check", Right::kNone},          {"Health.Watch", Right::kNone},
 };
 
 bool Contains(const std::vector<std::string>& names, absl::string_view name) {
