@@ -10,6 +10,7 @@
 #include "server/queue/message_record.h"
 
 namespace postern::delivery {
+
 Dispatcher::Dispatcher(Context& context, Admission& admission, Options options,
                        const Scheduler::MakeResolver& make_resolver)
     : context_(context),

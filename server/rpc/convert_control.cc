@@ -14,7 +14,7 @@ namespace {
 v1::RequeueReason WaitReason(const std::string& waiting_for) {
   if (waiting_for == "back-off") return v1::REQUEUE_REASON_HOST_BACKOFF;
   if (waiting_for == "dns") return v1::REQUEUE_REASON_MX_LOOKUP;
-  if (waiting_for == "redial_rate" || absl::StrContains(waiting_for, "max_")) {
+  if (waiting_for == "redial rate" || absl::StrContains(waiting_for, "max_")) {
     return v1::REQUEUE_REASON_THROTTLED;
   }
   if (waiting_for == "spool") return v1::REQUEUE_REASON_LOCAL_FAULT;

@@ -58,6 +58,23 @@ TEST_F(ControlTest, ListQueuesSortsFiltersAndPages) {
   EXPECT_EQ(page.next_page_token(), "");
 }
 
+TEST_F(ControlTest, ListQueuesSaysThatLimitsThrottle) {
+  // The words of delivery::Pair.
+  for (const char* words :
+       {"redial rate", "max_connections_per_host", "server_max_outbound_connections"}) {
+    delivery::QueueInfo queue = QueueOf("a.example");
+    queue.waiting_for = words;
+    control.queues.push_back(queue);
+  }
+  Start();
+  v1::ListQueuesResponse page;
+  ASSERT_TRUE(control_stub->ListQueues(Context().get(), {}, &page).ok());
+  ASSERT_EQ(page.queues_size(), 3);
+  for (const v1::Queue& queue : page.queues()) {
+    EXPECT_EQ(queue.reason(), v1::REQUEUE_REASON_THROTTLED);
+  }
+}
+
 TEST_F(ControlTest, ListQueuesNamesABadGlob) {
   Start();
   v1::ListQueuesRequest request;
