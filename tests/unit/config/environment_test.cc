@@ -1,6 +1,8 @@
 // Variables of the environment over the file.
 #include "server/config/environment.h"
 
+#include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "absl/status/status.h"
@@ -9,6 +11,7 @@
 namespace postern::config {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -95,6 +98,57 @@ TEST(Environment, ADirectoryWithoutCertificatesChangesNothingButSaysWhatToMount)
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   EXPECT_EQ(loaded->config.DebugString(), LoadText("f", kFile)->config.DebugString());
   EXPECT_THAT(loaded->notes, ElementsAre(HasSubstr("Mount tls.crt, tls.key and ca.crt")));
+}
+
+// A directory as certificates are mounted.
+std::string MountedCertificates() {
+  const std::string directory = absl::StrCat(testing::TempDir(), "/mounted-tls");
+  std::filesystem::create_directories(directory);
+  std::ofstream(absl::StrCat(directory, "/tls.crt")) << "certificate";
+  return directory;
+}
+
+TEST(Environment, MountedCertificatesServeTlsOnAllAddressesBesideTheSockets) {
+  const std::string directory = MountedCertificates();
+  const auto loaded = With({{"POSTERN_TLS_DIRECTORY", directory}});
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const postern::v1::Server& server = loaded->config.server();
+  ASSERT_EQ(server.grpc_listeners_size(), 2);
+  EXPECT_EQ(server.grpc_listeners(0).address(), "unix:/run/p.sock");
+  EXPECT_FALSE(server.grpc_listeners(0).has_tls());
+  EXPECT_EQ(server.grpc_listeners(1).address(), "[::]:9090");
+  EXPECT_EQ(server.grpc_listeners(1).tls().certificate_file(), directory + "/tls.crt");
+  EXPECT_EQ(server.grpc_listeners(1).tls().key_file(), directory + "/tls.key");
+  EXPECT_EQ(server.grpc_listeners(1).tls().client_ca_file(), directory + "/ca.crt");
+}
+
+TEST(Environment, MountedCertificatesAreForTheListenersThatAreNamed) {
+  const auto loaded = With({{"POSTERN_TLS_DIRECTORY", MountedCertificates()},
+                            {"POSTERN_GRPC_LISTENER", "0.0.0.0:7000,unix:/x"}});
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const postern::v1::Server& server = loaded->config.server();
+  ASSERT_EQ(server.grpc_listeners_size(), 2);
+  EXPECT_EQ(server.grpc_listeners(0).address(), "0.0.0.0:7000");
+  EXPECT_TRUE(server.grpc_listeners(0).has_tls());
+  EXPECT_FALSE(server.grpc_listeners(1).has_tls());
+}
+
+TEST(Environment, CertificatesByTheirNamesGoBeforeMountedOnes) {
+  const std::map<std::string, std::string> named = {
+      {"POSTERN_TLS_DIRECTORY", MountedCertificates()},
+      {"POSTERN_TLS_CERTIFICATE_FILE", "/c"},
+      {"POSTERN_TLS_KEY_FILE", "/k"},
+      {"POSTERN_TLS_CLIENT_CA_FILE", "/a"}};
+  const auto loaded = With(named);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const postern::v1::TlsFiles& tls = loaded->config.server().grpc_listeners(1).tls();
+  EXPECT_EQ(tls.certificate_file() + tls.key_file() + tls.client_ca_file(), "/c/k/a");
+}
+
+TEST(Environment, HalfOfTlsNamesAVariable) {
+  EXPECT_THAT(ErrorsWith({{"POSTERN_TLS_CERTIFICATE_FILE", "/c"}}),
+              ElementsAre(AllOf(StartsWith("POSTERN_TLS_CERTIFICATE_FILE: "),
+                                HasSubstr("grpc_listeners[1].tls.key_file: required"))));
 }
 
 TEST(Environment, LoadPutsItOverTheFile) {
