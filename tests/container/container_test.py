@@ -132,7 +132,8 @@ class Running(ContainerTest):
         self.assertIn("POSTERN_SPOOL_DIRECTORY=/var/spool/postern/other goes before "
                       "/etc/postern/postern.yaml", container.logs())
         names = run("podman", "exec", container.name, "ls", "/var/spool/postern").split()
-        self.assertEqual(names, ["other"])
+        self.assertIn("other", names)
+        self.assertNotIn("spool", names)
 
     def test_a_variable_that_makes_no_sense_is_named(self):
         container = self.make(environment=["POSTERN_GRPC_LISTENER=0.0.0.0:9090"]).launch()

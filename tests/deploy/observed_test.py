@@ -4,6 +4,7 @@ Every metric and every label value that an expression names must be on /metrics 
 delivered a message and has asked a policy client.
 """
 import json
+import os
 import re
 import unittest
 
@@ -11,6 +12,7 @@ import yaml
 
 from daemon import parse_metrics
 from deploy_files import DEPLOY
+from running import eventually
 from scenario import Scenario
 
 SELECTOR = re.compile(r"\b(postern_[a-z0-9_]+)(?:\{([^}]*)\})?")
@@ -36,16 +38,35 @@ def expressions():
             yield panel["title"], target["expr"]
 
 
+def names():
+    return {name for _, expression in expressions() for name, _ in SELECTOR.findall(expression)}
+
+
 class Observed(Scenario):
-    def test_every_metric_that_is_named_is_shown(self):
+    def metrics_of_a_busy_daemon(self):
         self.dns.domain("a.test")
+        log = os.path.join(self.directory, "dispositions.log")
+        self.make_daemon(server={"disposition_log": {"path": log}}).start()
         self.daemon.policy()
         self.deliver("r@a.test")
-        shown = parse_metrics(self.daemon.get("/metrics")[1])
+        shown = {}
+
+        def complete():  # those of the queues are brought together now and then
+            shown.update(parse_metrics(self.daemon.get("/metrics")[1]))
+            return names() <= set(shown)
+
+        try:
+            eventually(complete, 20)
+        except AssertionError:
+            pass  # told one by one
+        return shown
+
+    def test_every_metric_that_is_named_is_shown(self):
+        shown = self.metrics_of_a_busy_daemon()
         for where, expression in expressions():
             for name, matchers in SELECTOR.findall(expression):
                 with self.subTest(where, metric=name):
-                    self.assertIn(name, shown)
+                    self.assertTrue(name in shown, name)
                     self.check_labels(shown[name], matchers)
 
     def check_labels(self, series, matchers):
@@ -58,16 +79,13 @@ class Observed(Scenario):
                 self.assertTrue(any(re.fullmatch(value, v) for v in values), (value, values))
 
     def test_labels_that_expressions_group_by_are_shown(self):
-        self.dns.domain("a.test")
-        self.daemon.policy()
-        self.deliver("r@a.test")
-        shown = parse_metrics(self.daemon.get("/metrics")[1])
+        shown = self.metrics_of_a_busy_daemon()
         for where, expression in expressions():
-            names = [name for name, _ in SELECTOR.findall(expression)]
+            metrics = [name for name, _ in SELECTOR.findall(expression)]
             for group in re.findall(r"\bby \(([^)]*)\)", expression):
                 for label in {w.strip() for w in group.split(",")} - {"instance", "job"}:
                     with self.subTest(where, label=label):
-                        self.assertTrue(any(label in labels for name in names
+                        self.assertTrue(any(label in labels for name in metrics
                                             for labels, _ in shown[name]))
 
 
