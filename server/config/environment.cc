@@ -165,16 +165,23 @@ class Overlay {
     if (status.ok()) return;
     for (absl::string_view line : absl::StrSplit(
              absl::string_view(status.message().data(), status.message().size()), '\n')) {
-      const Variable* blamed = nullptr;
-      for (const Variable& variable : kVariables) {
-        if (blamed != nullptr || !Used(variable.name)) continue;
-        const absl::string_view path = variable.path;
-        const bool hit = path[0] == '.' ? absl::StrContains(line.substr(0, line.find(": ")), path)
-                                        : absl::StartsWith(line, path);
-        if (hit) blamed = &variable;
-      }
-      errors_.push_back(absl::StrCat(blamed == nullptr ? "environment" : blamed->name, ": ", line));
+      errors_.push_back(absl::StrCat(Blamed(line.substr(0, line.find(": "))), ": ", line));
     }
+  }
+
+  // The variable that set what stands at `path`; or, for a file of TLS that is missing, the one
+  // that would set it.
+  const char* Blamed(absl::string_view path) const {
+    const Variable* missing = nullptr;
+    for (const Variable& variable : kVariables) {
+      const bool hit = variable.path[0] == '.' ? absl::StrContains(path, variable.path)
+                                               : absl::StartsWith(path, variable.path);
+      if (!hit) continue;
+      const bool is_file = variable.path[0] == '.';
+      if (Used(variable.name) && (is_file || missing == nullptr)) return variable.name;
+      if (is_file && missing == nullptr) missing = &variable;
+    }
+    return missing == nullptr ? "environment" : missing->name;
   }
 
   const Environment& environment_;

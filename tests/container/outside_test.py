@@ -5,7 +5,7 @@ import unittest
 
 import grpc
 
-from container import INSIDE, ContainerTest, run, say
+from container import INSIDE, OUTSIDE, ContainerTest, run, say
 from postern.v1 import (control_pb2, control_pb2_grpc, delivery_pb2, delivery_pb2_grpc,
                         hooks_pb2_grpc, types_pb2)
 from streams import Policy, Watch
@@ -85,7 +85,7 @@ class Outside(ContainerTest):
     def test_a_whole_life_loses_and_doubles_nothing(self):
         file = self.write_config(FILE)
         container = self.started(mounts=[*self.mounts, f"{file}:/etc/postern/postern.yaml:ro"])
-        self.dns.domain("b.test", "192.0.2.1")
+        self.dns.domain("b.test", OUTSIDE)
         remote = self.remote()
 
         # Watched and steered: each session ends after two deliveries, because a client says so.
@@ -105,8 +105,16 @@ class Outside(ContainerTest):
         watch.cancel()
         policy.cancel()
 
-        # Killed while mail waits, and while a session stands in a greeting that does not come.
-        self.sink.rule("greeting", reply="421 4.3.2 Not yet", close="after", times=3)
+        # Stopped for one domain: its mail waits.
+        self.dns.domain("held.test", OUTSIDE)
+        scope = control_pb2.Scope(domain="held.test")
+        remote.control.Suspend(control_pb2.SuspendRequest(scope=scope, reason="maintenance"),
+                               timeout=10)
+        held = [f"held{i}@held.test" for i in range(5)]
+        for recipient in held:
+            remote.submit(recipient)
+
+        # Killed while mail waits, and while a session waits for a greeting that does not come.
         self.sink.rule("greeting", gate="later")
         later = [f"later{i}@b.test" for i in range(10)]
         for recipient in later:
@@ -125,16 +133,27 @@ class Outside(ContainerTest):
         container.restart().wait_ready()
         self.sink.wait_messages(len(wanted + later), 30)
 
+        # The suspension is still there, until it is lifted from outside.
+        remote = self.remote()
+        queue, = [q for q in remote.control.ListQueues(control_pb2.ListQueuesRequest(),
+                                                       timeout=10).queues
+                  if q.domain == "held.test"]
+        self.assertTrue(queue.suspended, queue)
+        self.assertEqual(self.recipients(), sorted(wanted + later))
+        remote.control.Resume(control_pb2.ResumeRequest(scope=scope), timeout=10)
+        everything = wanted + later + held
+        self.sink.wait_messages(len(everything), 30)
+
         # Drained from outside, then ended.
-        progress = list(self.remote().control.Drain(control_pb2.DrainRequest(), timeout=30))
+        progress = list(remote.control.Drain(control_pb2.DrainRequest(), timeout=30))
         self.assertEqual(progress[-1].phase, control_pb2.DRAIN_PHASE_DONE)
         self.assertEqual(progress[-1].queued, 0)
         self.assertEqual(container.get("/readyz")[0], 503)
         code, took = container.stop()
         self.assertEqual(code, 0)
-        self.assertEqual(self.recipients(), sorted(wanted + later))
-        say(f"a life over TLS: {len(wanted + later)} messages, a kill, a drain; "
-            f"none lost, none twice; ended in {took:.1f} s")
+        self.assertEqual(self.recipients(), sorted(everything))
+        say(f"a life over TLS: {len(everything)} messages, a suspension, a kill, a drain; none "
+            f"lost, none twice; ended in {took:.1f} s")
 
 
 if __name__ == "__main__":
