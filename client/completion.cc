@@ -64,7 +64,7 @@ void AddCompletion(CLI::App& app, Invocation& invocation) {
       "Examples:\n"
       "  source <(postern completion bash)\n"
       "  postern completion bash > /etc/bash_completion.d/postern");
-  command->callback([&app, &invocation] {
+  command->callback([&app, &invocation, shell] {  // keeps what the option writes to
     invocation.run = [&app](const Globals&) {
       std::cout << BashCompletion(app) << std::flush;
       return kOk;

@@ -283,6 +283,8 @@ int Main(int argc, char** argv) {
     if (!loaded.ok()) return Fail(loaded.status());
     const auto rpc_options = MakeRpcOptions(loaded->config, file);
     if (!rpc_options.ok()) return Fail(rpc_options.status());
+    const absl::Status files = CheckSessionFiles(loaded->config, file);
+    if (!files.ok()) return Fail(files);
     std::printf("%s: ok\n", file.c_str());
     return 0;
   }

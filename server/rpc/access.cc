@@ -145,8 +145,8 @@ absl::StatusOr<IdentityPtr> Access::Table::Open(AuthMethod method, absl::string_
       break;
   }
   if (uri.empty()) return open_tls;
-  return std::make_shared<const Identity>(Identity{
-      std::string(uri.data(), uri.size()), AuthMethod::kCertificate, false, everything, nullptr});
+  return std::make_shared<const Identity>(
+      Identity{std::string(uri.data(), uri.size()), AuthMethod::kCertificate, everything, nullptr});
 }
 
 Access::Access(AccessOptions options, base::Registry& registry)

@@ -24,9 +24,10 @@ constexpr MethodRight kMethods[] = {
     {"Delivery.Submit", Right::kSubmit},     {"Delivery.SubmitStream", Right::kSubmit},
     {"Delivery.GetMessage", Right::kAny},    {"Delivery.ListMessages", Right::kAny},
     {"Delivery.CancelMessage", Right::kAny}, {"Delivery.ResolveMessage", Right::kAny},
-    {"Hooks.Watch", Right::kWatch},          {"Hooks.Decide", Right::kDecide},
-    {"Hooks.PostVerdicts", Right::kDecide},  {"Hooks.ListProviders", Right::kAny},
-    {"Health.Check", Right::kNone},          {"Health.Watch", Right::kNone},
+    {"Delivery.Outcomes", Right::kAny},      {"Hooks.Watch", Right::kWatch},
+    {"Hooks.Decide", Right::kDecide},        {"Hooks.PostVerdicts", Right::kDecide},
+    {"Hooks.ListProviders", Right::kAny},    {"Health.Check", Right::kNone},
+    {"Health.Watch", Right::kNone},
 };
 
 bool Contains(const std::vector<std::string>& names, absl::string_view name) {

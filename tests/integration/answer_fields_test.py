@@ -3,6 +3,7 @@
 import unittest
 
 from postern.v1 import types_pb2
+from running import eventually
 from scenario import Scenario, reason_of, recipient_states, short
 
 
@@ -64,6 +65,9 @@ class AnswerFields(Scenario):
         self.sink.gates.wait_reached("rcpt")
         before = self.daemon.message(ident)
         self.assertTrue(before.rows[0].in_session)
+        # The reply to MAIL has been read: what follows is the time of RCPT.
+        eventually(lambda: any(short(types_pb2.SmtpStage, c.stage) == "RCPT"
+                               for c in self.control("ListConnections").connections))
         self.sink.gates.release("rcpt")
         phases = watch.wait_event("delivery_attempt").delivery_attempt.phases
         self.assertIn("RCPT", [short(types_pb2.SmtpStage, phase.stage) for phase in phases])

@@ -107,7 +107,7 @@ class OutcomesAtLeastOnceOverKill9(Scenario):
 
         def postern(*arguments):
             return subprocess.run(
-                [os.environ["POSTERN"], "--server", self.daemon.grpc_address, "outcomes",
+                [os.environ["POSTERN"], "--address", self.daemon.grpc_address, "outcomes",
                  *arguments], check=True, capture_output=True, timeout=60, text=True).stdout
 
         text = postern("--count", "3")
