@@ -30,6 +30,7 @@ constexpr Row kDefaults[] = {
     {"Policy.max_wait_share", "0.1"},
     {"Policy.max_streams", "256"},
     {"Policy.max_streams_per_identity", "8"},
+    {"Policy.max_verdicts_per_second", "20000"},
     {"Policy.event_ring_events", "65536"},
     {"Policy.event_ring_age", "5m"},
     {"Options.max_outbound_connections", "32"},

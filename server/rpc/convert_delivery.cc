@@ -157,7 +157,8 @@ void ToProto(const delivery::Receipt& receipt, v1::SubmitReceipt* out) {
 void ToProto(const absl::Status& error, v1::SubmitError* out) {
   out->set_code(static_cast<std::int32_t>(error.code()));
   out->set_message(Utf8(error.message()));
-  if (absl::IsInvalidArgument(error) || absl::IsUnimplemented(error)) {
+  if (absl::IsInvalidArgument(error) || absl::IsUnimplemented(error) ||
+      absl::IsAlreadyExists(error)) {
     out->set_field(FieldOf(out->message()));
   }
   if (const std::optional<absl::Duration> delay = base::RetryAfter(error)) {

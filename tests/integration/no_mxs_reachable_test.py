@@ -24,6 +24,8 @@ class NoMxsReachable(Scenario):
         other = self.daemon.submit(["r@b.test"])
         self.daemon.wait_message(other, lambda m: reason_of(m) == "HOST_BACKOFF",
                                  what="reason HOST_BACKOFF")
+        watch.wait_event("post_initiate_connection_smtp",
+                         lambda e: e.connection.domain == "b.test")
         errors = [e.connection.domain + " " + str(e.post_initiate_connection_smtp.error)
                   for e in watch.of_kind("post_initiate_connection_smtp")
                   if e.post_initiate_connection_smtp.detail]

@@ -53,7 +53,7 @@ class RightsDenied(Scenario):
                               lambda fields=fields: mailer.submit(**fields))
         assert_denied(self, "PERMISSION_DENIED", "submit: ", self.caller("stranger").submit)
         self.assertEqual(self.denied("Delivery.Submit", "submit"), 4)
-        self.daemon.wait_log(r"audit call=Delivery.Submit who="mailer" from="token .*outcome=PERMISSION_DENIED")
+        self.daemon.wait_log(r'audit call=Delivery.Submit who="mailer" from="token .*outcome=PERMISSION_DENIED')
 
     def test_submit_in_a_stream_denies_one_by_one(self):
         frame = delivery_pb2.SubmitStreamRequest(submissions=[

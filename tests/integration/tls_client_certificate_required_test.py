@@ -55,7 +55,7 @@ class ClientCertificateRequired(Scenario):
         assert_denied(self, "UNAUTHENTICATED", "spiffe://example.org/other", unknown.submit)
         self.assertEqual(self.daemon.metric("postern_rpc_denied_total", method="Delivery.Submit",
                                             reason="unauthenticated"), 1)
-        self.daemon.wait_log(r"audit call=Delivery.Submit who="exact" from="certificate")
+        self.daemon.wait_log(r'audit call=Delivery.Submit who="exact" from="certificate ')
 
     def test_optional_leaves_it_to_the_token(self):
         path, token = token_file(self.directory, "mailer")

@@ -62,12 +62,13 @@ class DaemonTest(unittest.TestCase):
 
     def test_ends_with_the_test_that_started_it(self):
         started = subprocess.Popen(
-            [sys.executable, "-c", "import os, sys\nfrom running import spawn\n"
-             "child = spawn(['cat'])\nprint(child.pid, flush=True)\nos.kill(os.getpid(), 9)\n"],
+            [sys.executable, "-c", "import signal\nfrom running import spawn\n"
+             "child = spawn(['sh', '-c', 'echo $$; exec cat'])\nsignal.pause()\n"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.addCleanup(started.stdin.close)
         self.addCleanup(started.stdout.close)
-        child = int(started.stdout.readline())
+        child = int(started.stdout.readline())  # of the child itself: the bond is made
+        started.kill()
         # The pipe's last holder is the child, which ends of its own accord only at end of input.
         self.assertEqual(started.stdout.read(), b"", f"process {child} lives on")
         self.assertEqual(started.wait(10), -signal.SIGKILL)

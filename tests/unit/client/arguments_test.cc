@@ -134,9 +134,11 @@ TEST(BuildSubmit, CarriesEnvelopeBindingAndExpiry) {
                               .binding = "bulk",
                               .file = "-",
                               .expires = "2h",
+                              .token = "t-1",
                               .count = 1};
   const v1::SubmitRequest request = BuildSubmit(options);
   EXPECT_EQ(request.sender(), "a@example.com");
+  EXPECT_EQ(request.token(), "t-1");
   EXPECT_THAT(request.recipients(), ElementsAre("b@example.net", "c@example.org"));
   EXPECT_EQ(request.binding(), "bulk");
   EXPECT_EQ(request.message_expiration().seconds(), 7200);
