@@ -266,12 +266,35 @@ struct Operations final : delivery::Operations {
   }
 };
 
+struct Outcomes final : spool::OutcomeSource {
+  Range OutcomeRange() const override { return {}; }
+  absl::StatusOr<std::vector<spool::OutcomeRecord>> ReadOutcomes(std::uint64_t, std::size_t,
+                                                                 std::size_t) const override {
+    return std::vector<spool::OutcomeRecord>();
+  }
+  std::optional<std::uint64_t> ConsumerCursor(const std::string&) const override {
+    return std::nullopt;
+  }
+  absl::Status SetConsumerCursor(const std::string&, std::uint64_t) override {
+    return absl::OkStatus();
+  }
+  void AddOutcomeListener(std::weak_ptr<spool::OutcomeListener>) override {}
+};
+
 class Service {
  public:
   Service() : bridge_(Policy(), clock_, registry_, rpc::EncodeEvent) {
     auto started = rpc::RpcServer::Start(
-        {.listeners = {{"127.0.0.1:0"}}, .access = {}, .limits = {}},
-        {intake_, control_, messages_, operations_, bridge_, bindings_, registry_, clock_, {}});
+        {.listeners = {{"127.0.0.1:0"}}, .access = {}, .limits = {}}, {intake_,
+                                                                       control_,
+                                                                       messages_,
+                                                                       operations_,
+                                                                       outcomes_,
+                                                                       bridge_,
+                                                                       bindings_,
+                                                                       registry_,
+                                                                       clock_,
+                                                                       {}});
     if (!started.ok()) std::abort();
     server_ = *std::move(started);
     connection_.id = base::NewId(absl::Now());
@@ -321,6 +344,7 @@ class Service {
   }
 
   base::SystemClock clock_;
+  Outcomes outcomes_;
   base::Registry registry_;
   mail::BindingTable bindings_;
   Intake intake_;
