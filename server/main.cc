@@ -137,7 +137,13 @@ int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const s
   if (absl::Status status = live.Keep(); !status.ok()) return Fail(status);
 
   // Native modules and the bridge register; then the chains are frozen.
-  bridge::Bridge bridge(MakePolicyOptions(config.policy()), clock, registry, rpc::EncodeEvent);
+  bridge::Bridge bridge(MakePolicyOptions(config.policy(), at_start.generation), clock, registry,
+                        rpc::EncodeEvent);
+  auto audit_log = OpenAuditLog(settings.audit_log, clock, registry);
+  if (!audit_log.ok()) {
+    return Fail(absl::InvalidArgumentError(absl::StrCat(file, ": ", audit_log.status().message())));
+  }
+  bridge.SetAuditLog(*std::move(audit_log));
   absl::Status hooked = hooks::LoadModules(MakeModuleSpecs(config, file));
   if (hooked.ok()) hooked = bridge.RegisterProviders();
   hooks::FreezeHooks();
@@ -150,7 +156,7 @@ int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const s
   LookAtSwitchFile(live, bridge.policy_switch());
 
   delivery::DeliveryMetrics metrics(registry);
-  const auto disposition_log = OpenDispositionLog(settings, clock, registry);
+  const auto disposition_log = OpenDispositionLog(settings.disposition_log, clock, registry);
   if (!disposition_log.ok()) {
     return Fail(
         absl::InvalidArgumentError(absl::StrCat(file, ": ", disposition_log.status().message())));
@@ -204,7 +210,7 @@ int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const s
     POSTERN_CHECK(base::SetLogLevel(now.log_level).ok());
     for (const v1::BindingConfig& binding : next.bindings()) bindings.SlotOf(binding.name());
     options.Replace(next, generation);
-    bridge.SetPolicy(MakePolicyOptions(next.policy()));
+    bridge.SetPolicy(MakePolicyOptions(next.policy(), generation));
     std::vector<std::string> servers(next.dns_servers().begin(), next.dns_servers().end());
     const bool other_servers = servers != dns_servers;
     dns_servers = servers;

@@ -38,10 +38,30 @@ bridge::DefaultRule ToRule(const Rule& rule) {
   return result;
 }
 
+constexpr char kLines[] = "Lines written.";
+constexpr char kDropped[] = "Lines that the disk did not take, or not in time.";
+constexpr char kErrors[] = "Writes, renames and opens of the log that failed.";
+
+// INVALID_ARGUMENT naming the setting, the file and the cause.
+absl::StatusOr<std::unique_ptr<base::LineLog>> OpenLineLog(const config::LogFile& file,
+                                                           absl::string_view setting,
+                                                           const base::Clock& clock,
+                                                           base::LineLog::Metrics metrics) {
+  base::LineLog::Options options;
+  options.path = file.path;
+  options.max_bytes = file.max_bytes;
+  options.max_age = file.max_age;
+  options.keep_files = file.keep_files;
+  auto lines = base::LineLog::Open(std::move(options), clock, metrics);
+  if (lines.ok()) return lines;
+  return absl::InvalidArgumentError(absl::StrCat(setting, ": ", lines.status().message()));
+}
+
 }  // namespace
 
-bridge::PolicyOptions MakePolicyOptions(const v1::Policy& policy) {
+bridge::PolicyOptions MakePolicyOptions(const v1::Policy& policy, std::uint64_t generation) {
   bridge::PolicyOptions options;
+  options.config_generation = generation;
   if (policy.has_timeout()) options.timeout = config::FromProto(policy.timeout());
   options.defaults = ToRule(policy);
   for (const v1::PolicyDomainRule& rule : policy.domains()) {
@@ -115,26 +135,26 @@ delivery::Admission::Read MakeAdmissionRead(const config::Settings& settings,
 }
 
 absl::StatusOr<std::unique_ptr<delivery::DispositionLog>> OpenDispositionLog(
-    const config::Settings& settings, const base::Clock& clock, base::Registry& registry) {
-  if (settings.disposition_log.empty()) return nullptr;
-  base::LineLog::Options options;
-  options.path = settings.disposition_log;
-  options.max_bytes = settings.disposition_log_bytes;
-  options.max_age = settings.disposition_log_age;
-  options.keep_files = settings.disposition_log_files;
-  const base::LineLog::Metrics metrics{
-      registry.AddCounter("postern_disposition_log_lines_total", "Lines written."),
-      registry.AddCounter("postern_disposition_log_dropped_total",
-                          "Lines that the disk did not take, or not in time."),
-      registry.AddCounter("postern_disposition_log_errors_total",
-                          "Writes, renames and opens of the disposition log that failed.")};
-  absl::StatusOr<std::unique_ptr<base::LineLog>> lines =
-      base::LineLog::Open(std::move(options), clock, metrics);
-  if (!lines.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("server.disposition_log: ", lines.status().message()));
-  }
+    const config::LogFile& file, const base::Clock& clock, base::Registry& registry) {
+  if (file.path.empty()) return nullptr;
+  auto lines = OpenLineLog(file, "server.disposition_log", clock,
+                           {registry.AddCounter("postern_disposition_log_lines_total", kLines),
+                            registry.AddCounter("postern_disposition_log_dropped_total", kDropped),
+                            registry.AddCounter("postern_disposition_log_errors_total", kErrors)});
+  if (!lines.ok()) return lines.status();
   return std::make_unique<delivery::DispositionLog>(*std::move(lines), clock);
+}
+
+absl::StatusOr<std::unique_ptr<bridge::AuditLog>> OpenAuditLog(const config::LogFile& file,
+                                                               const base::Clock& clock,
+                                                               base::Registry& registry) {
+  if (file.path.empty()) return nullptr;
+  auto lines = OpenLineLog(file, "policy.audit_log", clock,
+                           {registry.AddCounter("postern_audit_log_lines_total", kLines),
+                            registry.AddCounter("postern_audit_log_dropped_total", kDropped),
+                            registry.AddCounter("postern_audit_log_errors_total", kErrors)});
+  if (!lines.ok()) return lines.status();
+  return std::make_unique<bridge::AuditLog>(*std::move(lines), clock);
 }
 
 delivery::Dispatcher::Options MakeDeliveryOptions(const config::Settings& settings) {

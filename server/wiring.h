@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "postern/v1/config.pb.h"
+#include "server/bridge/audit_log.h"
 #include "server/bridge/policy.h"
 #include "server/config/settings.h"
 #include "server/delivery/admission.h"
@@ -17,7 +18,7 @@
 
 namespace postern {
 
-bridge::PolicyOptions MakePolicyOptions(const v1::Policy& policy);
+bridge::PolicyOptions MakePolicyOptions(const v1::Policy& policy, std::uint64_t generation);
 std::vector<hooks::ModuleSpec> MakeModuleSpecs(const v1::Config& config, const std::string& file);
 spool::RocksSpool::Options MakeSpoolOptions(const config::Settings& settings,
                                             base::Registry* registry);
@@ -27,7 +28,10 @@ delivery::Admission::Read MakeAdmissionRead(const config::Settings& settings,
                                             const spool::Spool& spool);
 // Null if none is configured. INVALID_ARGUMENT naming the setting, the file and the cause.
 absl::StatusOr<std::unique_ptr<delivery::DispositionLog>> OpenDispositionLog(
-    const config::Settings& settings, const base::Clock& clock, base::Registry& registry);
+    const config::LogFile& file, const base::Clock& clock, base::Registry& registry);
+absl::StatusOr<std::unique_ptr<bridge::AuditLog>> OpenAuditLog(const config::LogFile& file,
+                                                               const base::Clock& clock,
+                                                               base::Registry& registry);
 delivery::Dispatcher::Options MakeDeliveryOptions(const config::Settings& settings);
 
 // Reads the certificates, keys and password files that options name, in all scopes. The first

@@ -8,6 +8,7 @@
 #include "hooks/core/post_initiate_connection_smtp.h"
 #include "hooks/core/smtp_should_session_shutdown.h"
 #include "server/base/log.h"
+#include "server/bridge/audit_log.h"
 #include "server/bridge/question_desk.h"
 #include "server/bridge/session.h"
 #include "server/hooks/registry.h"
@@ -54,12 +55,16 @@ struct Bridge::Parts {
   Fanout fanout;
   ConnectionTable connections;
   QuestionDesk desk;
+  std::unique_ptr<AuditLog> audit;  // null: none
+  std::atomic<std::uint64_t> config_generation{0};
   std::atomic<std::uint64_t> next_stream{1};
 };
 
 Bridge::Bridge(PolicyOptions options, const base::Clock& clock, base::Registry& registry,
                Encoder encoder)
-    : parts_(std::make_unique<Parts>(std::move(options), clock, registry, std::move(encoder))) {}
+    : parts_(std::make_unique<Parts>(std::move(options), clock, registry, std::move(encoder))) {
+  parts_->config_generation = parts_->options.config_generation;
+}
 
 Bridge::~Bridge() = default;
 
@@ -77,9 +82,12 @@ absl::Status Bridge::RegisterProviders() {
 
 void Bridge::SetPolicy(const PolicyOptions& options) {
   parts_->defaults.Replace(options);
+  parts_->config_generation = options.config_generation;
   parts_->providers.SetExpected(options.providers);
   parts_->fanout.Rerouted();
 }
+
+void Bridge::SetAuditLog(std::unique_ptr<AuditLog> log) { parts_->audit = std::move(log); }
 
 void Bridge::SetSessionControl(hooks::SessionControl* control) {
   parts_->desk.SetSessionControl(control);
@@ -123,6 +131,7 @@ absl::StatusOr<std::unique_ptr<DecideSession>> Bridge::Attach(
   spec.id = parts.next_stream.fetch_add(1, std::memory_order_relaxed);
   spec.provider = *provider;
   spec.provider_id = absl::StrCat(request.provider, "/", spec.id);
+  spec.identity = request.identity;
   spec.kinds = request.kinds.empty() ? KindSet::Default() : request.kinds;
   spec.matcher = *std::move(matcher);
   spec.ask = request.ask;
@@ -298,21 +307,28 @@ void Bridge::Settle(std::uint64_t question, hooks::DeliveryConstruct& construct)
 
 void Bridge::OnVerdict(const hooks::DeliveryConstruct& construct,
                        const hooks::ShutdownVerdict& verdict) {
-  if (!parts_->fanout.Raise(EventKind::kVerdict)) return;
+  const bool told = parts_->fanout.Raise(EventKind::kVerdict);
+  if (!told && !parts_->audit) return;
   const mail::ConnectionInfo& info = *construct.connection_info;
   LastDecision last;
-  std::shared_ptr<const mail::ConnectionInfo> shared;
+  AuditRecord record;
   {
     ConnectionTable::Shard& shard = parts_->connections.ShardOf(info.id);
     base::MutexLock lock(shard.mu);
     if (Connection* connection = shard.Find(info.id)) {
       last = connection->last;
-      shared = connection->info;
+      record.connection = connection->info;
       QuestionDesk::NoteEffective(*connection, verdict.shutdown);
+      const PendingQuestion* question = connection->question.get();
+      // Of another number: nobody was asked this time.
+      if (parts_->audit && question != nullptr && last.number == question->number) {
+        record.parts = question->parts;
+        record.asked_at = question->asked_at;
+      }
     }
   }
-  if (!shared) shared = std::make_shared<const mail::ConnectionInfo>(info);
-  VerdictEvent what;
+  if (!record.connection) record.connection = std::make_shared<const mail::ConnectionInfo>(info);
+  VerdictEvent& what = record.effective;
   const bool shutdown = verdict.shutdown && !verdict.result_ignored;
   const bool native = verdict.shutdown && verdict.cause != mail::CloseCause::kRemotePolicy;
   what.decision = shutdown ? Decision::kShutdown : Decision::kKeep;
@@ -325,7 +341,18 @@ void Bridge::OnVerdict(const hooks::DeliveryConstruct& construct,
   what.waited = last.waited;
   what.number = last.number;
   if (construct.report != nullptr) what.message_id = construct.report->message_id;
-  parts_->fanout.Publish({parts_->clock.Now(), std::move(shared), std::move(what)});
+  if (!record.parts.empty()) {
+    record.number = last.number;
+    record.native_shutdown = native;
+    if (native) {
+      record.native_provider = verdict.provider;
+      record.native_reason = verdict.reason;
+    }
+    record.config_generation = parts_->config_generation;
+    parts_->audit->Add(record);
+  }
+  if (!told) return;
+  parts_->fanout.Publish({parts_->clock.Now(), std::move(record.connection), std::move(what)});
 }
 
 }  // namespace postern::bridge

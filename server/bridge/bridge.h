@@ -121,6 +121,8 @@ struct ProviderStatus {
   enum class Breaker { kClosed, kOpen, kHalfOpen } breaker = Breaker::kClosed;
 };
 
+class AuditLog;
+
 class Bridge final : public hooks::VerdictSource, public hooks::SessionObserver {
  public:
   // `clock` and `registry` must outlive the bridge. `encoder` may be null (tests).
@@ -136,6 +138,9 @@ class Bridge final : public hooks::VerdictSource, public hooks::SessionObserver 
   // Other rules from the next question on: timeout, defaults, rules for domains and providers. A
   // client that is attached keeps what it asked for and is held to the new bounds.
   void SetPolicy(const PolicyOptions& options);
+
+  // Where each question is kept; before the first connection.
+  void SetAuditLog(std::unique_ptr<AuditLog> log);
 
   // The kill switch for remote clients.
   PolicySwitch& policy_switch();

@@ -34,6 +34,24 @@ absl::string_view Name(Decision decision) {
   return "?";
 }
 
+absl::string_view Name(DecisionSource source) {
+  switch (source) {
+    case DecisionSource::kNone:
+      return "none";
+    case DecisionSource::kNative:
+      return "native";
+    case DecisionSource::kAnswer:
+      return "answer";
+    case DecisionSource::kStanding:
+      return "standing";
+    case DecisionSource::kDefault:
+      return "default";
+    case DecisionSource::kIgnored:
+      return "ignored";
+  }
+  return "?";
+}
+
 absl::string_view Name(ShadowOutcome outcome) {
   switch (outcome) {
     case ShadowOutcome::kAgreed:

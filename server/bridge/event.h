@@ -102,6 +102,8 @@ absl::string_view Name(ShadowOutcome outcome);
 // "keep", "shutdown", "abstain"; "timeout", "no_subscriber" and so on.
 absl::string_view Name(Decision decision);
 absl::string_view Name(DefaultCause cause);
+// "none", "native", "answer", "standing", "default", "ignored".
+absl::string_view Name(DecisionSource source);
 
 struct VerdictEvent {
   Decision decision = Decision::kKeep;  // the effective one: kKeep or kShutdown

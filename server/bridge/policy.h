@@ -57,7 +57,8 @@ struct PolicyOptions {
   absl::Duration ring_age = absl::Minutes(5);
   std::size_t buffer_events = 8192;  // per subscription
   std::size_t buffer_bytes = std::size_t{4} << 20;
-  bool bridge_first = false;  // its place in the native chains
+  std::uint64_t config_generation = 0;  // that these rules come from
+  bool bridge_first = false;            // its place in the native chains
 };
 
 // Thread: any.

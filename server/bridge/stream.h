@@ -40,6 +40,7 @@ struct StreamSpec {
   // Of a Decide stream; null for a Watch.
   Provider* provider = nullptr;
   std::string provider_id;
+  std::string identity;  // who attached it
   AskMode ask = AskMode::kSync;
   bool shadow = false;
   int priority = 0;

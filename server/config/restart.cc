@@ -16,8 +16,9 @@ using google::protobuf::Message;
 // Of `server` everything is read at the start, but for these.
 constexpr absl::string_view kLiveServerFields[] = {"log_level", "hostname"};
 // Of `policy` everything takes effect at once, but for these.
-constexpr absl::string_view kFixedPolicyFields[] = {"bridge_place", "max_streams", "max_wait_share",
-                                                    "event_ring_events", "event_ring_age"};
+constexpr absl::string_view kFixedPolicyFields[] = {"bridge_place",   "max_streams",
+                                                    "max_wait_share", "event_ring_events",
+                                                    "event_ring_age", "audit_log"};
 
 template <std::size_t n>
 bool Contains(const absl::string_view (&names)[n], absl::string_view name) {

@@ -56,6 +56,19 @@ void SetRetention(const postern::v1::Server& server, Settings& settings) {
 
 }  // namespace
 
+namespace {
+
+LogFile LogFileOf(const postern::v1::LogFile& config) {
+  LogFile file;
+  file.path = config.path();
+  if (config.has_max_bytes()) file.max_bytes = static_cast<std::uint64_t>(config.max_bytes());
+  if (config.has_max_age()) file.max_age = FromProto(config.max_age());
+  if (config.has_keep_files()) file.keep_files = static_cast<int>(config.keep_files());
+  return file;
+}
+
+}  // namespace
+
 Settings SettingsOf(const postern::v1::Config& config) {
   const postern::v1::Server& server = config.server();
   Settings settings;
@@ -82,13 +95,8 @@ Settings SettingsOf(const postern::v1::Config& config) {
   SetRetention(server, settings);
   settings.max_queued_messages = server.max_queued_messages();
   settings.max_memory_bytes = static_cast<std::uint64_t>(server.max_memory_bytes());
-  const postern::v1::DispositionLog& log = server.disposition_log();
-  settings.disposition_log = log.path();
-  if (log.has_max_bytes()) {
-    settings.disposition_log_bytes = static_cast<std::uint64_t>(log.max_bytes());
-  }
-  if (log.has_max_age()) settings.disposition_log_age = FromProto(log.max_age());
-  if (log.has_keep_files()) settings.disposition_log_files = static_cast<int>(log.keep_files());
+  settings.disposition_log = LogFileOf(server.disposition_log());
+  settings.audit_log = LogFileOf(config.policy().audit_log());
   const postern::v1::Options& options = config.options();
   if (options.has_max_message_bytes()) {
     settings.max_message_bytes = static_cast<std::uint64_t>(options.max_message_bytes());

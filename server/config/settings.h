@@ -21,6 +21,14 @@ struct Listener {
   int unix_mode = 0660;  // permissions of a unix socket
 };
 
+// A file of lines and how it is rotated (base::LineLog).
+struct LogFile {
+  std::string path;  // empty: none
+  std::uint64_t max_bytes = std::uint64_t{64} << 20;
+  absl::Duration max_age = absl::Hours(24);
+  int keep_files = 10;
+};
+
 struct Settings {
   std::string spool_directory;
   std::vector<Listener> grpc_listeners;  // at least one
@@ -37,10 +45,7 @@ struct Settings {
   std::int64_t keep_outcomes_bytes = std::int64_t{1} << 30;
   std::uint64_t max_queued_messages = 0;  // 0: no limit, here and below
   std::uint64_t max_memory_bytes = 0;
-  std::string disposition_log;  // the file; empty: none
-  std::uint64_t disposition_log_bytes = std::uint64_t{64} << 20;
-  absl::Duration disposition_log_age = absl::Hours(24);
-  int disposition_log_files = 10;
+  LogFile disposition_log, audit_log;
   std::uint64_t max_message_bytes = std::uint64_t{50} << 20;
   absl::Duration drain_budget = absl::Seconds(8);
 };

@@ -46,7 +46,9 @@ class Observed(Scenario):
     def metrics_of_a_busy_daemon(self):
         self.dns.domain("a.test")
         log = os.path.join(self.directory, "dispositions.log")
-        self.make_daemon(server={"disposition_log": {"path": log}}).start()
+        audit = os.path.join(self.directory, "audit.log")
+        self.make_daemon(server={"disposition_log": {"path": log}},
+                         policy={"audit_log": {"path": audit}}).start()
         self.daemon.policy()
         self.deliver("r@a.test")
         shown = {}
