@@ -88,8 +88,11 @@ void LookAtSwitchFile(config::LiveConfig& live, bridge::PolicySwitch& policy_swi
 int AwaitStop(config::LiveConfig& live, bridge::Bridge& bridge, const sigset_t& signals,
               const base::Clock& clock) {
   const timespec tick = absl::ToTimespec(absl::Seconds(1));
-  for (;;) {
+  constexpr int kTrimTicks = 10;
+  base::HeapTrim heap;
+  for (int ticks = 1;; ++ticks) {
     const int signal = sigtimedwait(&signals, nullptr, &tick);
+    if (ticks % kTrimTicks == 0) heap.Look();
     if (signal == SIGHUP) {
       live.Reload();
     } else if (signal > 0) {

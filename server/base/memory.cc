@@ -1,5 +1,6 @@
 #include "server/base/memory.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -72,6 +73,14 @@ std::optional<std::uint64_t> ControlGroupMemory::Limit() const {
   const std::optional<std::uint64_t> limit =
       ReadNumber(directory_ + (version1_ ? "/memory.limit_in_bytes" : "/memory.max"));
   return limit.has_value() && *limit > 0 && *limit < kNoLimit ? limit : std::nullopt;
+}
+
+void HeapTrim::Look() {
+  constexpr std::uint64_t kWorth = std::uint64_t{4} << 20;
+  const std::uint64_t free = mallinfo2().fordblks;
+  if ((free > free_ ? free - free_ : free_ - free) < kWorth) return;
+  malloc_trim(0);
+  free_ = mallinfo2().fordblks;
 }
 
 std::optional<ControlGroupMemory> ControlGroupMemory::Find(const std::string& root) {
