@@ -14,6 +14,8 @@ from kubernetes import client
 
 from deploy_files import DEPLOY, environment
 
+APPLIED = (".yaml", ".yml", ".json")  # what `kubectl apply -f DIRECTORY` takes of it
+EXAMPLE = DEPLOY / "kubernetes/secret.yaml.example"
 KINDS = {("v1", "ConfigMap"): "V1ConfigMap", ("v1", "Secret"): "V1Secret",
          ("v1", "Service"): "V1Service", ("apps/v1", "StatefulSet"): "V1StatefulSet",
          ("policy/v1", "PodDisruptionBudget"): "V1PodDisruptionBudget",
@@ -59,9 +61,15 @@ def problems(value, kind, path=""):
     return found
 
 
+def applied():
+    """What `kubectl apply -f deploy/kubernetes/` sends, with -R too."""
+    return [(path.name, content) for path in sorted((DEPLOY / "kubernetes").rglob("*"))
+            if path.suffix in APPLIED for content in yaml.safe_load_all(path.read_text())]
+
+
 def manifests():
-    return [(path.name, yaml.safe_load(path.read_text()))
-            for path in sorted((DEPLOY / "kubernetes").glob("*.yaml"))]
+    """The same, and the Secret that is made by hand."""
+    return [*applied(), (EXAMPLE.name, yaml.safe_load(EXAMPLE.read_text()))]
 
 
 def manifest(kind):
@@ -77,6 +85,24 @@ class Kubernetes(unittest.TestCase):
             with self.subTest(name):
                 self.assertEqual(
                     problems(content, KINDS[content["apiVersion"], content["kind"]]), [])
+
+    def test_applying_the_directory_leaves_the_real_certificates_alone(self):
+        self.assertNotIn("Secret", [content["kind"] for _, content in applied()])
+
+    def test_the_readme_makes_the_secret_that_is_mounted_before_it_applies_the_rest(self):
+        secret = manifest("Secret")
+        command = "kubectl create secret generic " \
+            f"{secret['metadata']['name']} --type {secret['type']}"
+        for path in (DEPLOY.parent / "README.md", EXAMPLE):
+            with self.subTest(path.name):
+                text = re.sub(r"\s*\\\n[#\s]*", " ", path.read_text())
+                line = next(line for line in text.splitlines() if command in line)
+                self.assertEqual({pathlib.Path(file).name
+                                  for file in re.findall(r"--from-file (\S+)", line)},
+                                 set(secret["stringData"]))
+        text = (DEPLOY.parent / "README.md").read_text()
+        self.assertLess(text.index("kubectl create secret"),
+                        text.index("kubectl apply -f deploy/kubernetes/"))
 
     def test_the_schema_check_finds_mistakes(self):
         stateful = manifest("StatefulSet")
