@@ -1,10 +1,13 @@
 #include "client/command.h"
 
+#include <unistd.h>
+
 #include <csignal>
 #include <iostream>
 #include <utility>
 
 #include "client/format.h"
+#include "client/terminal.h"
 
 namespace postern::client {
 namespace {
@@ -29,7 +32,9 @@ void AddEverything(CLI::App& app, Invocation& invocation) {
       "  postern watch --events attempt,closed --domain '*.example.net'\n"
       "  postern decide --shutdown-after 20\n"
       "Exit codes: 0 done, 1 the server refused or could not be reached, 2 wrong usage.\n"
-      "`postern COMMAND --help` shows each command with an example.");
+      "`postern COMMAND --help` shows each command with an example. Colours: on a terminal only, "
+      "and\n"
+      "not when NO_COLOR is set.");
   app.require_subcommand(1);
   app.fallthrough();  // global options may also follow the subcommand
   AddConnectionOptions(app, invocation.globals.connection);
@@ -66,7 +71,8 @@ void SetDeadline(grpc::ClientContext& context, const Globals& globals) {
 
 int Report(const grpc::Status& status) {
   if (status.ok()) return kOk;
-  std::cerr << "postern: " << CodeName(status.error_code()) << ": "
+  std::cerr << "postern: "
+            << Paint(CodeName(status.error_code()), Colour::kBad, HasColours(STDERR_FILENO)) << ": "
             << Printable(status.error_message());
   if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
     std::cerr << ": no answer within --timeout; what was asked for may have been done";
@@ -100,6 +106,11 @@ SignalWatch::SignalWatch(std::function<void()> on_signal)
           sigwait(&wake, &signal);
         }
       }) {}
+
+bool Interruption::WaitFor(std::chrono::nanoseconds time) {
+  std::unique_lock<std::mutex> lock(mu_);
+  return changed_.wait_for(lock, time, [this] { return came_; });
+}
 
 SignalWatch::~SignalWatch() {
   pthread_kill(thread_.native_handle(), SIGUSR2);

@@ -8,8 +8,11 @@
 #include <grpcpp/grpcpp.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 
@@ -48,7 +51,8 @@ void AddConfig(CLI::App& app, Invocation& invocation);   // config get, check, a
 void AddSwitch(CLI::App& app, Invocation& invocation);   // switch on, off, force-keep, show
 void AddTop(CLI::App& app, Invocation& invocation);
 void AddCompletion(CLI::App& app, Invocation& invocation);
-void AddSteer(CLI::App& app, Invocation& invocation);   // suspend, resume, flush, fail, ...
+void AddSteer(CLI::App& app, Invocation& invocation);  // suspend, resume, fail, ...; calls AddFlush
+void AddFlush(CLI::App& app, Invocation& invocation);
 void AddSettle(CLI::App& app, Invocation& invocation);  // cancel, resolve
 
 inline std::shared_ptr<grpc::Channel> Connect(const Globals& globals) {
@@ -73,6 +77,23 @@ class SignalWatch {
 
  private:
   std::thread thread_;
+};
+
+// SignalWatch for who waits between calls; a second Ctrl-C ends the program at once.
+class Interruption {
+ public:
+  // True as soon as, or if, a signal has come; false after `time`.
+  bool WaitFor(std::chrono::nanoseconds time);
+
+ private:
+  std::mutex mu_;
+  std::condition_variable changed_;
+  bool came_ = false;
+  const SignalWatch watch_{[this] {
+    const std::lock_guard<std::mutex> lock(mu_);
+    came_ = true;
+    changed_.notify_all();
+  }};
 };
 
 void BlockStopSignals();

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "client/terminal.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace postern::client {
@@ -113,7 +114,7 @@ std::string FormatReply(const v1::Reply& reply) {
   return parts.empty() ? "-" : absl::StrJoin(parts, " ");
 }
 
-std::string FormatTable(const std::vector<std::vector<std::string>>& rows) {
+std::string FormatTable(const std::vector<std::vector<std::string>>& rows, bool colours) {
   if (rows.size() < 2) return "";
   const std::size_t columns = rows[0].size();
   std::vector<std::size_t> width(columns, 0);
@@ -125,12 +126,14 @@ std::string FormatTable(const std::vector<std::vector<std::string>>& rows) {
     }
   }
   std::string table;
-  for (const auto& row : rows) {
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    const auto& row = rows[r];
     std::string line;
     for (std::size_t c = 0; c < columns; ++c) {
       if (c > 0) line += "  ";
       const std::string padding(width[c] - row[c].size(), ' ');
-      line += right[c] ? padding + row[c] : row[c] + padding;
+      const std::string cell = PaintWord(row[c], colours && r > 0);
+      line += right[c] ? padding + cell : cell + padding;
     }
     absl::StrAppend(&table, absl::StripTrailingAsciiWhitespace(line), "\n");
   }

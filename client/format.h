@@ -49,15 +49,17 @@ std::string FormatReply(const v1::Reply& reply);
 // ones are the time of minting and alike); "-" when empty.
 std::string ShortId(const std::string& id);
 
-// One line: time, sequence, kind, pair, connection, what happened.
-std::string FormatEvent(const v1::Event& event);
+// One line: time, sequence, kind, pair, connection, what happened. With `colours` its outcome has
+// one (terminal.h).
+std::string FormatEvent(const v1::Event& event, bool colours = false);
 std::string FormatQuestion(const v1::Question& question);
 std::string FormatVerdictResult(const v1::VerdictResult& result);
 std::string FormatGap(const v1::Gap& gap);
 
 // Rows of equal length, the first one the header, as aligned columns; columns of numbers are
-// aligned to the right. Empty without rows below the header.
-std::string FormatTable(const std::vector<std::vector<std::string>>& rows);
+// aligned to the right. Empty without rows below the header. With `colours` a cell that is the name
+// of a state has that state's.
+std::string FormatTable(const std::vector<std::vector<std::string>>& rows, bool colours = false);
 
 // "30s", "1h30m", "250ms", "5d"; nullopt for anything else, and for what is negative.
 std::optional<google::protobuf::Duration> ParseDuration(absl::string_view text);

@@ -2,6 +2,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/format.h"
+#include "client/terminal.h"
 
 namespace postern::client {
 namespace {
@@ -14,12 +15,14 @@ std::string By(const std::string& provider) {
   return provider.empty() ? "" : absl::StrCat(" by ", Printable(provider));
 }
 
-std::string Describe(const v1::Connection& connection, const v1::PostInitiateConnectionSmtp& what) {
+std::string Describe(const v1::Connection& connection, const v1::PostInitiateConnectionSmtp& what,
+                     bool colours) {
   std::string line =
       Printable(absl::StrCat(connection.mx_host(), " ", connection.remote_address()));
   if (line == " ") line = "no host";
   if (what.has_error()) {
-    return absl::StrCat(line, " error ", ShortName(what.error()), Colon(what.detail()));
+    return absl::StrCat(line, " error ", Paint(ShortName(what.error()), Colour::kBad, colours),
+                        Colon(what.detail()));
   }
   return absl::StrCat(line, " connected, queue ", what.queue_depth());
 }
@@ -29,23 +32,25 @@ std::string Describe(const v1::SessionReady& what) {
                       " [", Printable(absl::StrJoin(what.capabilities(), ", ")), "]");
 }
 
-std::string Describe(const v1::DeliveryAttempt& what) {
+std::string Describe(const v1::DeliveryAttempt& what, bool colours) {
   std::vector<std::string> recipients;
   for (const auto& one : what.recipients()) {
-    recipients.push_back(absl::StrCat(Printable(one.recipient()), " ", ShortName(one.disposition()),
-                                      " (", FormatReply(one.reply()), ")"));
+    recipients.push_back(absl::StrCat(Printable(one.recipient()), " ",
+                                      PaintWord(ShortName(one.disposition()), colours), " (",
+                                      FormatReply(one.reply()), ")"));
   }
   return absl::StrCat(ShortId(what.message_id()), " ", absl::StrJoin(recipients, "; "), " in ",
                       FormatDuration(what.took()), what.in_doubt() ? ", in doubt" : "");
 }
 
-std::string Describe(const v1::VerdictEvent& what) {
+std::string Describe(const v1::VerdictEvent& what, bool colours) {
   std::string source = ShortName(what.source());
   if (what.source() == v1::DECISION_SOURCE_DEFAULT) {
     absl::StrAppend(&source, " on ", ShortName(what.default_cause()));
   }
-  return absl::StrCat(ShortName(what.decision()), By(what.provider()), " (", source, ", waited ",
-                      FormatDuration(what.waited()), ")", Colon(what.reason()));
+  return absl::StrCat(PaintWord(ShortName(what.decision()), colours), By(what.provider()), " (",
+                      source, ", waited ", FormatDuration(what.waited()), ")",
+                      Colon(what.reason()));
 }
 
 std::string Describe(const v1::ConnectionClosed& what) {
@@ -62,13 +67,13 @@ std::string ShortId(const std::string& id) {
   return Printable(id.size() > kDigits ? id.substr(id.size() - kDigits) : id);
 }
 
-std::string FormatEvent(const v1::Event& event) {
+std::string FormatEvent(const v1::Event& event, bool colours) {
   std::string_view kind = "?";
   std::string what;
   switch (event.what_case()) {
     case v1::Event::kPostInitiateConnectionSmtp:
       kind = "connection";
-      what = Describe(event.connection(), event.post_initiate_connection_smtp());
+      what = Describe(event.connection(), event.post_initiate_connection_smtp(), colours);
       break;
     case v1::Event::kSessionReady:
       kind = "ready";
@@ -76,11 +81,11 @@ std::string FormatEvent(const v1::Event& event) {
       break;
     case v1::Event::kDeliveryAttempt:
       kind = "attempt";
-      what = Describe(event.delivery_attempt());
+      what = Describe(event.delivery_attempt(), colours);
       break;
     case v1::Event::kVerdict:
       kind = "verdict";
-      what = Describe(event.verdict());
+      what = Describe(event.verdict(), colours);
       break;
     case v1::Event::kConnectionClosed:
       kind = "closed";

@@ -1,10 +1,13 @@
 // `postern queues`, `postern connections` and `postern hooks`: what is there now.
+#include <unistd.h>
+
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
 #include "client/command.h"
 #include "client/format.h"
 #include "client/steer.h"
+#include "client/terminal.h"
 #include "client/watch.h"
 #include "postern/v1/control.grpc.pb.h"
 #include "postern/v1/hooks.grpc.pb.h"
@@ -50,7 +53,7 @@ int RunQueues(const Globals& globals, const FilterOptions& options) {
     request.set_page_token(answer.next_page_token());
   } while (!request.page_token().empty());
   if (!globals.json) {
-    std::cout << FormatTable(table);
+    std::cout << FormatTable(table, HasColours(STDOUT_FILENO));
     if (!suspensions.empty()) std::cout << "\nIn force:\n";
     for (const std::string& line : suspensions) std::cout << "  " << line << "\n";
   }

@@ -1,4 +1,6 @@
 // `postern message` and `postern messages`: what became of submitted mail.
+#include <unistd.h>
+
 #include <algorithm>
 #include <iostream>
 
@@ -6,6 +8,7 @@
 #include "client/command.h"
 #include "client/format.h"
 #include "client/messages.h"
+#include "client/terminal.h"
 #include "postern/v1/delivery.grpc.pb.h"
 
 namespace postern::client {
@@ -57,7 +60,7 @@ int RunMessages(const Globals& globals, const MessagesOptions& options) {
     left -= answer.messages_size();
     request.set_page_token(answer.next_page_token());
   } while (!request.page_token().empty() && left > 0);
-  if (!globals.json) std::cout << FormatTable(table);
+  if (!globals.json) std::cout << FormatTable(table, HasColours(STDOUT_FILENO));
   std::cout << std::flush;
   return kOk;
 }
@@ -68,13 +71,14 @@ void PrintMessage(const v1::Message& message) {
   std::cout << message.message_id() << "  from <" << Printable(message.sender()) << ">, "
             << message.size_bytes() << " bytes, submitted " << FormatTime(message.submitted())
             << "\n";
+  const bool colours = HasColours(STDOUT_FILENO);
   for (const auto& row : message.rows()) {
     std::cout << "  " << Printable(row.domain()) << "/" << Printable(row.binding().name()) << ": "
               << DescribeRow(row) << "\n";
     for (const auto& recipient : row.recipients()) {
       std::cout << "    " << Printable(recipient.address()) << "  "
-                << ShortName(recipient.disposition()) << "  " << FormatReply(recipient.last_reply())
-                << "\n";
+                << PaintWord(ShortName(recipient.disposition()), colours) << "  "
+                << FormatReply(recipient.last_reply()) << "\n";
     }
   }
   std::cout << std::flush;

@@ -1,4 +1,4 @@
-// `postern suspend`, `resume`, `flush`, `fail`, `reroute` and `shutdown-connection`.
+// `postern suspend`, `resume`, `fail`, `reroute` and `shutdown-connection`.
 #include "client/steer.h"
 
 #include <iostream>
@@ -37,27 +37,15 @@ int Call(const Globals& globals,
   return kOk;
 }
 
-std::string Count(std::uint64_t n, const char* one, const char* many) {
-  return absl::StrCat(n, " ", n == 1 ? one : many);
-}
-
 std::string CheckDuration(const std::string& text) {
   return ParseDuration(text) ? "" : "is not a duration such as 2h";
-}
-
-void AddScope(CLI::App& command, ScopeOptions& options, bool required) {
-  command
-      .add_option("domain", options.domain,
-                  "A receiving domain, '*.suffix', or '*' for all; behind a gateway its host:port")
-      ->required(required);
-  command.add_option("--binding", options.binding, "Only this binding");
 }
 
 int RunResume(const Globals& globals, const ScopeOptions& scope) {
   v1::ResumeRequest request;
   *request.mutable_scope() = BuildScope(scope);
   return Call(globals, &ControlStub::Resume, request, [](const v1::ResumeResponse& answer) {
-    std::cout << Count(answer.queues(), "queue goes on\n", "queues go on\n");
+    std::cout << CountOf(answer.queues(), "queue goes on\n", "queues go on\n");
     for (const v1::Suspension& suspension : answer.remaining()) {
       std::cout << "still suspended, by a wider scope: " << DescribeSuspension(suspension) << "\n";
     }
@@ -91,7 +79,7 @@ void AddSuspend(CLI::App& app, Invocation& invocation) {
         *request.mutable_duration() = *ParseDuration(options->duration);
       }
       return Call(globals, &ControlStub::Suspend, request, [](const v1::SuspendResponse& answer) {
-        std::cout << Count(answer.queues(), "queue stops\n", "queues stop\n");
+        std::cout << CountOf(answer.queues(), "queue stops\n", "queues stop\n");
       });
     };
   });
@@ -104,35 +92,6 @@ void AddSuspend(CLI::App& app, Invocation& invocation) {
       "Examples:\n  postern resume example.net\n  postern resume '*'");
   resume->callback([&invocation, scope] {
     invocation.run = [scope](const Globals& globals) { return RunResume(globals, *scope); };
-  });
-}
-
-void AddFlush(CLI::App& app, Invocation& invocation) {
-  struct Options {
-    ScopeOptions scope;
-    std::string message;
-  };
-  auto options = std::make_shared<Options>();
-  CLI::App* flush = app.add_subcommand("flush", "Make delayed mail due now");
-  AddScope(*flush, options->scope, false);
-  flush->add_option("--message", options->message, "Only this message");
-  flush->footer(
-      "Also ends the back-off of the queues. Does not lift a suspension.\n"
-      "Examples:\n"
-      "  postern flush example.net\n"
-      "  postern flush --message 0f3c5d0a9b8e4c7fa1d2e3f405162738");
-  flush->callback([&invocation, options] {
-    if (options->scope.domain.empty() && options->message.empty()) {
-      throw CLI::RequiredError("domain or --message");
-    }
-    invocation.run = [options](const Globals& globals) {
-      v1::FlushRequest request;
-      if (!options->scope.domain.empty()) *request.mutable_scope() = BuildScope(options->scope);
-      request.set_message_id(options->message);
-      return Call(globals, &ControlStub::Flush, request, [](const v1::FlushResponse& answer) {
-        std::cout << Count(answer.rows(), "row is due\n", "rows are due\n");
-      });
-    };
   });
 }
 
@@ -164,7 +123,7 @@ void AddFail(CLI::App& app, Invocation& invocation) {
       request.set_dry_run(options->dry_run);
       const char* what = options->dry_run ? " would be failed\n" : " failed\n";
       return Call(globals, &ControlStub::Fail, request, [what](const v1::FailResponse& answer) {
-        std::cout << Count(answer.rows(), "row", "rows") << what;
+        std::cout << CountOf(answer.rows(), "row", "rows") << what;
       });
     };
   });
@@ -188,7 +147,7 @@ void AddReroute(CLI::App& app, Invocation& invocation) {
       *request.mutable_scope() = BuildScope(options->scope);
       request.set_to_binding(options->to);
       return Call(globals, &ControlStub::Reroute, request, [](const v1::RerouteResponse& answer) {
-        std::cout << Count(answer.rows(), "row moved\n", "rows moved\n");
+        std::cout << CountOf(answer.rows(), "row moved\n", "rows moved\n");
       });
     };
   });
@@ -218,6 +177,18 @@ void AddShutdownConnection(CLI::App& app, Invocation& invocation) {
 }
 
 }  // namespace
+
+std::string CountOf(std::uint64_t n, const char* one, const char* many) {
+  return absl::StrCat(n, " ", n == 1 ? one : many);
+}
+
+void AddScope(CLI::App& command, ScopeOptions& options, bool required) {
+  command
+      .add_option("domain", options.domain,
+                  "A receiving domain, '*.suffix', or '*' for all; behind a gateway its host:port")
+      ->required(required);
+  command.add_option("--binding", options.binding, "Only this binding");
+}
 
 v1::Scope BuildScope(const ScopeOptions& options) {
   v1::Scope scope;

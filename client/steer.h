@@ -1,6 +1,8 @@
 // Commands that change something: arguments to requests, answers to text.
 #pragma once
 
+#include <CLI/CLI.hpp>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -15,7 +17,13 @@ struct ScopeOptions {
   std::string binding;
 };
 
+// Adds the positional DOMAIN and --binding to `command`; `options` must outlive it.
+void AddScope(CLI::App& command, ScopeOptions& options, bool required);
+
 v1::Scope BuildScope(const ScopeOptions& options);
+
+// "1 row", "2 rows".
+std::string CountOf(std::uint64_t n, const char* one, const char* many);
 
 // "550 5.7.1 not wanted", "550 not wanted" or "550" as a reply; nullopt: it does not begin with a
 // code of 500 to 599.

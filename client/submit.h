@@ -13,17 +13,14 @@ struct SubmitOptions {
   std::string from;  // empty = null sender
   std::vector<std::string> to;
   std::string binding;
-  std::string file = "-";  // "-" = standard input
-  std::string expires;     // "" = the server's option
+  std::string file;     // "-" = standard input; "" = the same, or with a batch no message
+  std::string expires;  // "" = the server's option
   std::string token;
+  std::string batch;  // file with a submission a line, "-" = standard input; "" = none
   int count = 1;
 };
 
 // The request without its content. `expires` must have been checked by ParseDuration().
 v1::SubmitRequest BuildSubmit(const SubmitOptions& options);
-
-// How many copies of a submission of `bytes` go into one frame of SubmitStream: as many as fit into
-// 256 KiB, 1 to 64.
-int CopiesPerFrame(std::size_t bytes);
 
 }  // namespace postern::client

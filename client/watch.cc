@@ -1,6 +1,8 @@
 // `postern watch`: events as they happen.
 #include "client/watch.h"
 
+#include <unistd.h>
+
 #include <atomic>
 #include <iostream>
 
@@ -8,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "client/command.h"
 #include "client/format.h"
+#include "client/terminal.h"
 #include "postern/v1/hooks.grpc.pb.h"
 
 namespace postern::client {
@@ -59,12 +62,13 @@ int RunWatch(const Globals& globals, const WatchOptions& options) {
 }  // namespace
 
 void PrintEvents(bool json, v1::Events* events, std::uint64_t limit, std::uint64_t* seen) {
+  const bool colours = HasColours(STDOUT_FILENO);
   for (auto& event : *events->mutable_events()) {
     if (limit > 0 && *seen >= limit) break;
     ++*seen;
     // The frame carries the epoch; with it each line is a place to resume from.
     event.set_epoch(events->epoch());
-    std::cout << (json ? ToJson(event) : FormatEvent(event)) << "\n";
+    std::cout << (json ? ToJson(event) : FormatEvent(event, colours)) << "\n";
   }
   std::cout << std::flush;
 }

@@ -89,6 +89,14 @@ TEST_F(Arguments, ATokenIsForOneSubmission) {
   EXPECT_EQ(BuildSubmit(options).token(), "t");
 }
 
+TEST_F(Arguments, ABatchSaysItselfToWhomAndHowOften) {
+  EXPECT_TRUE(Parses("submit --from a@example.com --batch list.jsonl letter.eml"));
+  EXPECT_FALSE(Parses("submit --batch list.jsonl --to b@example.com"));
+  EXPECT_FALSE(Parses("submit --batch list.jsonl --count 2"));
+  EXPECT_FALSE(Parses("submit --batch list.jsonl --token t"));
+  EXPECT_FALSE(Parses("submit --batch - -"));
+}
+
 TEST_F(Arguments, OnlyAConsumerAcknowledges) {
   EXPECT_TRUE(Parses("outcomes --consumer books --ack"));
   EXPECT_FALSE(Parses("outcomes --ack"));
@@ -135,6 +143,7 @@ TEST(BuildSubmit, CarriesEnvelopeBindingAndExpiry) {
                               .file = "-",
                               .expires = "2h",
                               .token = "t-1",
+                              .batch = "",
                               .count = 1};
   const v1::SubmitRequest request = BuildSubmit(options);
   EXPECT_EQ(request.sender(), "a@example.com");
@@ -146,12 +155,6 @@ TEST(BuildSubmit, CarriesEnvelopeBindingAndExpiry) {
 
 TEST(BuildSubmit, LeavesExpiryToTheServerByDefault) {
   EXPECT_FALSE(BuildSubmit(SubmitOptions()).has_message_expiration());
-}
-
-TEST(CopiesPerFrame, KeepsFramesSmallButNeverEmpty) {
-  EXPECT_EQ(CopiesPerFrame(0), 64);
-  EXPECT_EQ(CopiesPerFrame(8 << 10), 32);
-  EXPECT_EQ(CopiesPerFrame(50 << 20), 1);
 }
 
 TEST(BuildListMessages, CarriesScopeAndStates) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "client/command.h"
+#include "client/flush.h"
 
 namespace postern::client {
 namespace {
@@ -35,6 +36,8 @@ TEST_F(SteerArguments, FlushNeedsADomainOrAMessage) {
   EXPECT_FALSE(Parses("flush"));
   EXPECT_TRUE(Parses("flush --message 0f3c5d0a9b8e4c7fa1d2e3f405162738"));
   EXPECT_TRUE(Parses("flush a.test"));
+  EXPECT_TRUE(Parses("flush a.test --wait"));
+  EXPECT_FALSE(Parses("flush --wait --message 0f3c5d0a9b8e4c7fa1d2e3f405162738"));
 }
 
 TEST_F(SteerArguments, FailTakesAPermanentReplyOnly) {
@@ -72,6 +75,32 @@ TEST(DescribeSuspension, SaysWhoUntilWhenAndWhyOnOneLine) {
   suspension.set_reason("first\nsecond");
   EXPECT_EQ(DescribeSuspension(suspension),
             "*.a.test/pool-1: suspended by ops until resumed: first / second");
+}
+
+v1::Queue QueueOf(std::uint64_t active, std::uint64_t delayed) {
+  v1::Queue queue;
+  queue.set_active(active);
+  queue.set_delayed(delayed);
+  return queue;
+}
+
+TEST(FlushProgress, CountsWhatMayBeDeliveredApartFromWhatIsStopped) {
+  FlushProgress progress;
+  Count(QueueOf(2, 1), progress);
+  v1::Queue waiting = QueueOf(1, 0);
+  waiting.mutable_backoff_until()->set_seconds(1);
+  Count(waiting, progress);
+  v1::Queue suspended = QueueOf(4, 1);
+  suspended.set_suspended(true);
+  Count(suspended, progress);
+  v1::Queue held = QueueOf(1, 0);
+  held.mutable_suspension()->set_kind(v1::REQUEUE_REASON_POLICY_HOLD);
+  Count(held, progress);
+  Count(QueueOf(0, 0), progress);
+  EXPECT_EQ(DescribeDue(progress), "3 rows are due in 2 queues, 1 of them in back-off");
+  EXPECT_EQ(DescribeRest(progress),
+            "2 rows are delayed, 5 wait in queues that are suspended or held");
+  EXPECT_EQ(DescribeRest(FlushProgress()), "nothing waits");
 }
 
 }  // namespace
