@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <iostream>
 #include <mutex>
 #include <utility>
@@ -43,9 +42,14 @@ std::string Summary(const Screen& screen) {
     delayed += queue.delayed();
   }
   const Rates& rates = screen.rates;
-  return absl::StrCat(screen.queues.size(), " queues, ", active, " rows active, ", delayed,
-                      " delayed, ", screen.connections.size(),
-                      " connections\nper second: ", PerSecond(rates.delivered, rates.seconds),
+  const std::string counts =
+      absl::StrCat(screen.queues.size(), " queues, ", active, " rows active, ", delayed,
+                   " delayed, ", screen.connections.size(), " connections\n");
+  // Nothing known is not nothing happening.
+  if (!screen.no_events.empty()) {
+    return absl::StrCat(counts, "per second: not known: ", screen.no_events, "\n");
+  }
+  return absl::StrCat(counts, "per second: ", PerSecond(rates.delivered, rates.seconds),
                       " delivered, ", PerSecond(rates.deferred, rates.seconds), " deferred, ",
                       PerSecond(rates.failed, rates.seconds), " failed; ",
                       PerSecond(rates.opened, rates.seconds), " connected, ",
@@ -118,6 +122,7 @@ class Feed {
     rates_.seconds = std::chrono::duration<double>(now - std::exchange(started_, now)).count();
     screen.rates = std::exchange(rates_, Rates());
     screen.verdicts = verdicts_;
+    screen.no_events = ended_;
   }
 
  private:
@@ -133,7 +138,11 @@ class Feed {
         if (verdicts_.size() > kVerdicts) verdicts_.pop_front();
       }
     }
-    stream->Finish();
+    const grpc::Status status = stream->Finish();
+    const std::lock_guard<std::mutex> lock(mu_);
+    ended_ = absl::StrCat(
+        "Watch ended", status.ok() ? "" : absl::StrCat(": ", CodeName(status.error_code()), ": "),
+        Printable(status.error_message()));
   }
 
   const std::unique_ptr<v1::Hooks::Stub> stub_;
@@ -142,6 +151,7 @@ class Feed {
   std::mutex mu_;
   Rates rates_;
   std::deque<std::string> verdicts_;
+  std::string ended_;  // why there are no more events; empty: they come
   std::chrono::steady_clock::time_point started_;
   std::thread thread_;
 };
@@ -185,23 +195,13 @@ grpc::Status Fetch(const Globals& globals, const TopOptions& options, Screen& sc
 
 int RunTop(const Globals& globals, const TopOptions& options) {
   const bool terminal = isatty(STDOUT_FILENO) != 0;
-  std::mutex mu;
-  std::condition_variable changed;
-  bool stopped = false;
-  const SignalWatch stop([&] {
-    const std::lock_guard<std::mutex> lock(mu);
-    stopped = true;
-    changed.notify_all();
-  });
+  Interruption interruption;
   const google::protobuf::Duration interval = *ParseDuration(options.interval);
   const auto wait =
       std::chrono::seconds(interval.seconds()) + std::chrono::nanoseconds(interval.nanos());
   Feed feed(globals, options.filter);
   for (std::uint64_t shown = 0; options.count == 0 || shown < options.count; ++shown) {
-    if (shown > 0) {
-      std::unique_lock<std::mutex> lock(mu);
-      if (changed.wait_for(lock, wait, [&] { return stopped; })) break;
-    }
+    if (shown > 0 && interruption.WaitFor(wait)) break;
     Screen screen;
     const grpc::Status status = Fetch(globals, options, screen);
     if (!status.ok()) return Report(status);

@@ -27,6 +27,7 @@ struct Screen {
   std::vector<v1::OpenConnection> connections;
   v1::ListProvidersResponse hooks;
   Rates rates;
+  std::string no_events;  // why the rates and verdicts are not known (any more); empty: they are
   std::deque<std::string> verdicts;  // the latest, one line each, oldest first
 };
 

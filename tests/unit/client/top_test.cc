@@ -48,6 +48,15 @@ TEST(TopTest, PutsTheQueuesWithMostMailFirstAndSumsThemUp) {
   EXPECT_THAT(text, Not(HasSubstr("\033")));
 }
 
+TEST(TopTest, SaysWhyRatesAreNotKnownInsteadOfShowingNone) {
+  Screen screen;
+  screen.rates.seconds = 1;
+  screen.no_events = "Watch ended: PERMISSION_DENIED: watch";
+  const std::string text = Draw(screen, "server:1", 120, 40, false);
+  EXPECT_THAT(text, HasSubstr("per second: not known: Watch ended: PERMISSION_DENIED: watch\n"));
+  EXPECT_THAT(text, Not(HasSubstr("0.0 delivered")));
+}
+
 TEST(TopTest, FitsTheTerminal) {
   Screen screen;
   for (int i = 0; i < 100; ++i) {
