@@ -52,6 +52,7 @@ void AddEverything(CLI::App& app, Invocation& invocation) {
   AddOutcomes(app, invocation);
   AddWatch(app, invocation);
   AddDecide(app, invocation);
+  AddVerdict(app, invocation);
   AddLists(app, invocation);
   AddSteer(app, invocation);
   AddSettle(app, invocation);

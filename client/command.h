@@ -45,6 +45,7 @@ void AddMessages(CLI::App& app, Invocation& invocation);  // message, messages
 void AddOutcomes(CLI::App& app, Invocation& invocation);
 void AddWatch(CLI::App& app, Invocation& invocation);
 void AddDecide(CLI::App& app, Invocation& invocation);
+void AddVerdict(CLI::App& app, Invocation& invocation);  // verdict scope, connection
 void AddLists(CLI::App& app, Invocation& invocation);    // queues, connections, hooks
 void AddOperate(CLI::App& app, Invocation& invocation);  // drain, health
 void AddConfig(CLI::App& app, Invocation& invocation);   // config get, check, apply, revert

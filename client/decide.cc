@@ -21,6 +21,7 @@ void PrintFrame(const v1::DecideResponse& frame) {
   if (frame.has_attached()) {
     const auto& attached = frame.attached();
     std::cout << "attached as " << Printable(attached.provider_id()) << ": "
+              << (attached.mode() == v1::DECIDE_MODE_SHADOW ? "in shadow mode, " : "")
               << ShortName(attached.ask()) << ", timeout " << FormatDuration(attached.timeout())
               << ", default " << ShortName(attached.default_verdict()) << "\n";
   }
@@ -102,7 +103,7 @@ v1::DecideRequest BuildAttach(const DecideOptions& options) {
   v1::DecideRequest request;
   v1::Attach& attach = *request.mutable_attach();
   attach.set_provider(options.name);
-  attach.set_mode(v1::DECIDE_MODE_ENFORCE);
+  attach.set_mode(options.shadow ? v1::DECIDE_MODE_SHADOW : v1::DECIDE_MODE_ENFORCE);
   attach.set_protocol_version(1);
   attach.set_priority(options.priority);
   *attach.mutable_filter() = BuildFilter(options.filter);
@@ -138,6 +139,7 @@ v1::Verdict Judge::Shutdown() {
   verdict.set_verdict_id(next_id_++);
   verdict.set_decision(v1::DECISION_SHUTDOWN);
   verdict.set_reason(absl::StrCat("after ", options_.shutdown_after, " deliveries"));
+  SetThen(options_.then, verdict);
   return verdict;
 }
 
@@ -192,8 +194,9 @@ void AddDecide(CLI::App& app, Invocation& invocation) {
   CLI::App* command = app.add_subcommand("decide", "Decide when sessions end, until Ctrl-C");
   command->add_option("--name", options->name, "Provider name; the same name = replicas")
       ->capture_default_str();
-  command->add_option("--shutdown-after", options->shutdown_after,
-                      "End a session after so many deliveries; without it sessions are kept");
+  CLI::Option* shutdown_after =
+      command->add_option("--shutdown-after", options->shutdown_after,
+                          "End a session after so many deliveries; without it sessions are kept");
   command->add_flag("--ahead", options->ahead,
                     "Answer the connection event instead of questions: no session waits");
   command->add_option("--ask", options->ask, "How questions are asked")
@@ -207,13 +210,18 @@ void AddDecide(CLI::App& app, Invocation& invocation) {
       ->check(CLI::IsMember({"keep", "shutdown"}));
   command->add_option("--priority", options->priority, "Whose reason is recorded; highest first")
       ->check(CLI::Range(-100, 100));
+  command->add_flag("--shadow", options->shadow,
+                    "Be asked and compared only: verdicts are not used, nothing waits for them");
+  AddThenOptions(*command, options->then)->needs(shutdown_after);
   AddFilterOptions(*command, options->filter);
   command->footer(
       "Prints events, questions and the result of each verdict; with --json events as in `watch`\n"
       "and everything else as one DecideResponse per line.\n"
       "Examples:\n"
       "  postern decide --shutdown-after 20 --domain '*.example.net'\n"
-      "  postern decide --shutdown-after 20 --ahead --name recycler");
+      "  postern decide --shutdown-after 20 --ahead --name recycler\n"
+      "  postern decide --shutdown-after 20 --then hold --for 1m\n"
+      "  postern decide --shutdown-after 5 --shadow --name candidate");
   command->callback([&invocation, options] {
     if (options->ahead && options->shutdown_after == 0) {
       throw CLI::ValidationError("--ahead", "needs --shutdown-after");

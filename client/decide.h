@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "client/verdict.h"
 #include "client/watch.h"
 #include "postern/v1/hooks.pb.h"
 
@@ -19,6 +20,8 @@ struct DecideOptions {
   std::string timeout;               // "" = the server's
   std::string default_verdict;       // "", "keep", "shutdown"
   int priority = 0;
+  bool shadow = false;  // asked, compared, never heeded
+  ThenOptions then;     // what follows a SHUTDOWN
 };
 
 // The first frame of the conversation. With `ahead`: asks nothing, subscribes to the connection

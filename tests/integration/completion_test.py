@@ -27,6 +27,12 @@ class Completion(unittest.TestCase):
         self.assertIn("--json", offered)
         self.assertNotIn("--shutdown-after", offered)
 
+    def test_offers_the_options_of_a_command_below_a_command(self):
+        self.assertEqual(self.complete("postern", "verdict", "sc"), ["scope"])
+        offered = self.complete("postern", "verdict", "scope", "--")
+        self.assertIn("--recycle", offered)
+        self.assertNotIn("--keep", offered)
+
     def test_finds_the_command_behind_global_options(self):
         self.assertIn("--from", self.complete("postern", "--json", "submit", "--fr"))
 

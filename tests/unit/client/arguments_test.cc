@@ -130,6 +130,29 @@ TEST_F(Arguments, DecideAheadWithANumberIsRunnable) {
   EXPECT_TRUE(Parses("decide --ahead --shutdown-after 5 --name x --default shutdown"));
 }
 
+TEST_F(Arguments, WhatFollowsAShutdownHasADuration) {
+  EXPECT_TRUE(Parses("decide --shutdown-after 5 --then hold --for 10m --shadow"));
+  EXPECT_FALSE(Parses("decide --shutdown-after 5 --then hold"));
+  EXPECT_FALSE(Parses("decide --shutdown-after 5 --for 10m"));
+  EXPECT_FALSE(Parses("decide --shutdown-after 5 --then sleep --for 10m"));
+  EXPECT_FALSE(Parses("decide --then hold --for 10m"));
+}
+
+TEST_F(Arguments, AVerdictForAScopeHasOneRule) {
+  EXPECT_FALSE(Parses("verdict"));
+  EXPECT_FALSE(Parses("verdict scope a.test"));
+  EXPECT_FALSE(Parses("verdict scope a.test --recycle --after-deliveries 2"));
+  EXPECT_FALSE(Parses("verdict scope a.test --after-deliveries 0"));
+  EXPECT_FALSE(Parses("verdict scope a.test --recycle --ttl soon"));
+  EXPECT_TRUE(Parses("verdict scope *.a.test --binding b --after-age 5m --ttl 1h --json"));
+}
+
+TEST_F(Arguments, AVerdictForAConnectionNeedsNoRule) {
+  EXPECT_FALSE(Parses("verdict connection"));
+  EXPECT_FALSE(Parses("verdict connection 00 --keep --withdraw"));
+  EXPECT_TRUE(Parses("verdict connection 00 --then avoid-host --for 1m"));
+}
+
 TEST_F(Arguments, MessagesKnowsStatesByName) {
   EXPECT_TRUE(Parses("messages --state deferred --state delivered"));
 }

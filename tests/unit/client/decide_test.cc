@@ -28,6 +28,63 @@ TEST(Judge, ShutsDownFromTheNumberOfDeliveriesOn) {
   EXPECT_EQ(verdict.reason(), "after 3 deliveries");
 }
 
+TEST(Judge, SaysWhatFollowsAShutdown) {
+  DecideOptions options;
+  options.shutdown_after = 1;
+  options.then = {.action = "hold", .duration = "10m"};
+  Judge judge(options);
+  EXPECT_FALSE(judge.Answer(QuestionOf(1, 0)).has_then());
+  const v1::Verdict verdict = judge.Answer(QuestionOf(2, 1));
+  EXPECT_EQ(verdict.then().action(), v1::THEN_ACTION_HOLD);
+  EXPECT_EQ(verdict.then().duration().seconds(), 600);
+  EXPECT_EQ(BuildAttach(options).attach().mode(), v1::DECIDE_MODE_ENFORCE);
+  options.shadow = true;
+  EXPECT_EQ(BuildAttach(options).attach().mode(), v1::DECIDE_MODE_SHADOW);
+}
+
+TEST(BuildPostVerdicts, ForAScopeTheLatestWinsUnlessARevisionIsGiven) {
+  VerdictOptions options;
+  options.scope = {.domain = "*.a.test", .binding = "bulk"};
+  options.after_age = "5m";
+  options.ttl = "30m";
+  options.reason = "why";
+  const v1::PostVerdictsRequest request = BuildPostVerdicts(options, 1234);
+  EXPECT_EQ(request.provider(), "cli");
+  ASSERT_EQ(request.verdicts_size(), 1);
+  const v1::Verdict& verdict = request.verdicts(0);
+  EXPECT_EQ(verdict.decision(), v1::DECISION_SHUTDOWN);
+  EXPECT_EQ(verdict.reason(), "why");
+  EXPECT_EQ(verdict.scope().domain(), "*.a.test");
+  EXPECT_EQ(verdict.scope().binding(), "bulk");
+  EXPECT_EQ(verdict.scope().after_age().seconds(), 300);
+  EXPECT_EQ(verdict.scope().ttl().seconds(), 1800);
+  EXPECT_EQ(verdict.scope().revision(), 1234U);
+  options.revision = 7;
+  EXPECT_EQ(BuildPostVerdicts(options, 1234).verdicts(0).scope().revision(), 7U);
+}
+
+TEST(BuildPostVerdicts, WithdrawsAScopeByARuleThatAbstains) {
+  VerdictOptions options;
+  options.scope.domain = "a.test";
+  options.withdraw = true;
+  const v1::Verdict verdict = BuildPostVerdicts(options, 1).verdicts(0);
+  EXPECT_EQ(verdict.decision(), v1::DECISION_ABSTAIN);
+  EXPECT_TRUE(verdict.scope().recycle());
+}
+
+TEST(BuildPostVerdicts, ForAConnectionMeansNowWithoutARule) {
+  VerdictOptions options;
+  options.connection = "c1";
+  options.then = {.action = "avoid-host", .duration = "1m"};
+  const v1::Verdict verdict = BuildPostVerdicts(options, 1).verdicts(0);
+  EXPECT_EQ(verdict.decision(), v1::DECISION_SHUTDOWN);
+  EXPECT_EQ(verdict.connection().connection_id(), "c1");
+  EXPECT_EQ(verdict.connection().when_case(), v1::ConnectionTarget::WHEN_NOT_SET);
+  EXPECT_EQ(verdict.then().action(), v1::THEN_ACTION_AVOID_HOST);
+  options.keep = true;
+  EXPECT_EQ(BuildPostVerdicts(options, 1).verdicts(0).decision(), v1::DECISION_KEEP);
+}
+
 TEST(Judge, KeepsSessionsWithoutANumber) {
   Judge judge{DecideOptions()};
   EXPECT_EQ(judge.Answer(QuestionOf(1, 1000)).decision(), v1::DECISION_KEEP);
