@@ -16,12 +16,14 @@ import time
 import unittest
 import uuid
 
+from daemon import parse_metrics
 from dns_server import DnsServer
 from running import eventually
 from smtp_sink import SmtpSink
 
 OUTSIDE, INSIDE = "192.0.2.1", "192.0.2.2"
 DRAIN_BUDGET = 8  # options.drain_budget by default
+MEMORY_BYTES = 512 * 2**20  # what each container may take
 
 
 def say(*words):
@@ -56,7 +58,7 @@ class Container:
         with open(resolv, "w", encoding="utf-8") as file:
             file.write(f"nameserver {OUTSIDE}\n")
         self.arguments = ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "all",
-                          "--security-opt", "no-new-privileges", "--memory", "512m",
+                          "--security-opt", "no-new-privileges", "--memory", MEMORY_BYTES,
                           "--network", "none", "-v", f"{resolv}:/etc/resolv.conf:ro",
                           "-v", f"{self.name}-spool:/var/spool/postern"]
         for pair in environment:
@@ -120,6 +122,11 @@ class Container:
             return response.status, response.read().decode()
         finally:
             connection.close()
+
+    def metric(self, name):
+        """The value of a metric without labels."""
+        (_, value), = parse_metrics(self.get("/metrics")[1])[name]
+        return value
 
     def postern(self, *words, stdin=None):
         """`postern` in the container."""

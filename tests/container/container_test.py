@@ -6,9 +6,10 @@ import socket
 import time
 import unittest
 
-from container import INSIDE, DRAIN_BUDGET, ContainerTest, run, say
+from container import INSIDE, DRAIN_BUDGET, MEMORY_BYTES, ContainerTest, run, say
 
 MOST_BYTES = 140 * 2**20
+MOST_RESIDENT_MIB = 64
 # A configuration that is mounted over the image's: it comes back to a host soon.
 SOON = """server:
   spool_directory: /var/spool/postern/spool
@@ -73,13 +74,23 @@ class Running(ContainerTest):
         self.assertEqual(status["Uid"].split(), ["10025"] * 4)
         self.assertEqual(int(status["CapEff"], 16), 0)
         self.assertEqual(status["NoNewPrivs"], "1")
-        say(f"resident {int(status['VmRSS'].split()[0]) / 1024:.1f} MiB after the start")
         with open(f"/proc/{container.pid}/task/{container.pid}/children", encoding="utf-8") as file:
             self.assertEqual(file.read().split(), [])
         with open(f"/proc/{container.pid}/mountinfo", encoding="utf-8") as file:
             root, = [line.split() for line in file if line.split()[4] == "/"]
         self.assertIn("ro", root[5].split(","))
         self.assertEqual(run("podman", "healthcheck", "run", container.name), "")
+
+    def test_is_small_in_memory_and_knows_what_it_may_take(self):
+        container = self.started()
+        with open(f"/proc/{container.pid}/status", encoding="utf-8") as file:
+            resident = next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmRSS"))
+        say(f"resident {resident:.1f} MiB after the start, at most {MOST_RESIDENT_MIB}")
+        self.assertLessEqual(resident, MOST_RESIDENT_MIB)
+        self.assertEqual(container.metric("postern_memory_group_limit_bytes"), MEMORY_BYTES)
+        used = container.metric("postern_memory_group_used_bytes")
+        self.assertGreater(used, 0)
+        self.assertLess(used, MEMORY_BYTES)
 
     def test_shows_its_health_to_the_network_and_gives_control_to_nobody(self):
         container = self.started()
