@@ -1,12 +1,15 @@
 // `postern outcomes`: what became of mail, to the last one, for whoever keeps books.
 #include "client/outcomes.h"
 
+#include <unistd.h>
+
 #include <atomic>
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
 #include "client/command.h"
 #include "client/format.h"
+#include "client/terminal.h"
 #include "postern/v1/delivery.grpc.pb.h"
 
 namespace postern::client {
@@ -21,8 +24,9 @@ void Print(bool json, const v1::OutcomesResponse& frame) {
     std::cout << ToJson(frame.outcomes()) << std::endl;
     return;
   }
+  const bool colours = HasColours(STDOUT_FILENO);
   for (const auto& outcome : frame.outcomes().outcomes()) {
-    std::cout << FormatOutcome(outcome) << "\n";
+    std::cout << FormatOutcome(outcome, colours) << "\n";
   }
   std::cout << std::flush;
 }
@@ -74,9 +78,10 @@ v1::OutcomesRequest BuildOutcomes(const OutcomesOptions& options) {
   return request;
 }
 
-std::string FormatOutcome(const v1::Outcome& outcome) {
+std::string FormatOutcome(const v1::Outcome& outcome, bool colours) {
   return absl::StrCat(FormatTime(outcome.time()), "  ", outcome.message_id(), "  ",
-                      Printable(outcome.recipient()), "  ", ShortName(outcome.disposition()), "  ",
+                      Printable(outcome.recipient()), "  ",
+                      PaintWord(ShortName(outcome.disposition()), colours), "  ",
                       FormatReply(outcome.reply()));
 }
 

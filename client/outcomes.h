@@ -22,7 +22,7 @@ struct OutcomesOptions {
 v1::OutcomesRequest BuildOutcomes(const OutcomesOptions& options);
 
 // "14:03:59.120  0f3c5d0a...  b@example.net  delivered  250 2.0.0 ok".
-std::string FormatOutcome(const v1::Outcome& outcome);
+std::string FormatOutcome(const v1::Outcome& outcome, bool colours = false);
 
 // "gap: 12 outcomes lost (retention)".
 std::string FormatOutcomesGap(const v1::OutcomesGap& gap);

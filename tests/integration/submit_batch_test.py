@@ -1,12 +1,18 @@
 """`postern submit --batch`: a submission a line over one stream; a bad one is refused, the rest goes on."""
 
 import base64
+import concurrent.futures
 import json
 import os
 import pty
+import signal
 import subprocess
 import unittest
 
+import grpc
+
+from callers import postern
+from postern.v1 import delivery_pb2, delivery_pb2_grpc
 from scenario import Scenario, scaled
 
 LETTER = "Subject: hi\n\nHello\n"
@@ -87,16 +93,43 @@ class SubmitBatch(Scenario):
             process.stdin.close()
             self.assertEqual(process.wait(scaled(20)), 0)
 
-    def test_what_cannot_be_read_and_who_cannot_be_reached(self):
+    def test_ctrl_c_ends_the_wait_for_a_line(self):
+        self.suspend("*")
+        content = base64.b64encode(LETTER.encode()).decode()
+        with subprocess.Popen([os.environ["POSTERN"], "--address", self.daemon.grpc_address,
+                               "--json", "submit", "--batch", "-"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            process.stdin.write(json.dumps({"recipients": ["r@a.test"], "content": content}) + "\n")
+            process.stdin.flush()
+            self.assertIn("receipt", json.loads(process.stdout.readline()))
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(scaled(20)), 1)
+            self.assertIn("CANCELLED", process.stderr.read())
+
+    def test_what_cannot_be_read_is_said(self):
         code, out, err = self.daemon.run_cli("submit", "--batch", f"{self.directory}/missing")
         self.assertEqual((code, out), (1, ""))
         self.assertIn("No such file", err)
-        done = subprocess.run([os.environ["POSTERN"], "--address", "127.0.0.1:1", "submit",
-                               "--batch", self.batch({"recipients": ["r@a.test"]})],
-                              capture_output=True, text=True, timeout=scaled(30), check=False)
+
+    def test_a_stream_that_breaks_says_what_has_no_answer(self):
+        class Breaks(delivery_pb2_grpc.DeliveryServicer):
+            def SubmitStream(self, request_iterator, context):
+                next(request_iterator)
+                yield delivery_pb2.SubmitStreamResponse(results=[delivery_pb2.SubmitResult(
+                    receipt=delivery_pb2.SubmitReceipt(message_id="0" * 32))])
+                context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+
+        server = grpc.server(concurrent.futures.ThreadPoolExecutor(1))
+        self.addCleanup(server.stop, None)
+        delivery_pb2_grpc.add_DeliveryServicer_to_server(Breaks(), server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        batch = self.batch("", *({"recipients": ["r@a.test"]} for _ in range(3)))
+        done = postern(f"127.0.0.1:{port}", "submit", "--batch", batch)
         self.assertEqual(done.returncode, 1)
-        self.assertIn("1 without an answer", done.stdout)
-        self.assertIn("UNAVAILABLE", done.stderr)
+        self.assertRegex(done.stdout,
+                         r"^1 accepted, 0 refused in .*; 2 without an answer, behind line 2\n$")
+        self.assertIn("postern: UNAVAILABLE: gone", done.stderr)
 
     def test_a_terminal_sees_how_far_it_is(self):
         self.suspend("*")
