@@ -28,10 +28,15 @@ void Recorder::Leave(const queue::QueuedRow& row) {
 void Recorder::Finish(queue::RowPtr row, const spool::AttemptRef& attempt) {
   POSTERN_CHECK(row->row.final());
   Leave(*row);
-  if (row->message == nullptr) return context_.spool.Finish(row->row, attempt);
+  if (row->message == nullptr && row->row.row_count == 1) {
+    return context_.spool.Finish(row->row, attempt);
+  }
   // The other rows' threads may be here too: the spool keeps the order in which they ask.
   context_.spool.Update(row->row, attempt);
-  if (row->message->Finish()) context_.spool.Remove(row->row.message_id, row->row.row_count);
+  // Without a record the message's other rows could not be read: what is set aside stays.
+  if (row->message == nullptr || row->message->Finish()) {
+    context_.spool.Remove(row->row.message_id, row->row.row_count);
+  }
 }
 
 void Recorder::Cancel(queue::QueuedRow& row, const std::vector<std::string>& addresses,

@@ -24,7 +24,8 @@ struct QueuedRow {
   mail::Row row;
   // Times it went back to active without a charged attempt since the last charged one.
   std::uint8_t free_requeues = 0;
-  // Set for messages of several rows: what finishing the message needs. Null: the only row.
+  // Set for messages of several rows: what finishing the message needs. Null: the only row
+  // that could be read.
   std::shared_ptr<MessageRecord> message;
 };
 using RowPtr = std::unique_ptr<QueuedRow>;

@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/base/check.h"
 #include "server/base/mutex.h"
 #include "server/spool/spool.h"
 
@@ -49,6 +50,11 @@ class MemorySpool final : public spool::Spool {
     waiters_.clear();
     for (auto& [key, stored] : rows_)
       stored.doubt = stored.doubt || std::exchange(stored.mark, false);
+  }
+  // As if the row's record could not be read any more.
+  void SetAside(const base::Id& id, std::uint16_t index) {
+    base::MutexLock lock(mu_);
+    rows_.erase({id, index});
   }
   std::size_t row_count() const {
     base::MutexLock lock(mu_);
@@ -104,6 +110,7 @@ class MemorySpool final : public spool::Spool {
     });
   }
   void Finish(const mail::Row& row, const spool::AttemptRef& attempt) override {
+    POSTERN_CHECK(row.row_count == 1 && row.final());
     Do([this, row, took = attempt.took]() -> After {
       Record(row, took);
       rows_.erase({row.message_id, row.index});

@@ -15,7 +15,7 @@
 
 namespace postern::hooks {
 
-class HooksTest : public testing::Test {
+class HooksTest : public ::testing::Test {
  protected:
   HooksTest() {
     ResetHooksForTest();
