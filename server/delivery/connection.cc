@@ -59,7 +59,7 @@ struct NamedRecord : hooks::DomainRecord {
 // A place at the host; null: why not is in `refusals`.
 std::unique_ptr<HostTable::Permit> AskForHost(Pair& pair, const DialTarget& target,
                                               const mail::DeliveryOptions& options,
-                                              Refusals& refusals) {
+                                              const HostTable::Turn* turn, Refusals& refusals) {
   const std::string host = net::FormatEndpoint(target.endpoint);
   const absl::Time now = pair.context().clock.Steady();
   if (IsProhibited(target.endpoint.address(), options.skip_hosts)) {
@@ -76,7 +76,8 @@ std::unique_ptr<HostTable::Permit> AskForHost(Pair& pair, const DialTarget& targ
   // Health is that of an address as seen from ours: a blocked binding must not stop the others.
   const auto source = SourceFor(target.endpoint.address(), options);
   const std::string from = source.has_value() ? source->to_string() : std::string();
-  HostTable::Answer answer = pair.context().hosts.Acquire(from, host, HostLimits(options), now);
+  HostTable::Answer answer =
+      pair.context().hosts.Acquire(from, host, HostLimits(options), now, turn);
   switch (answer.grant) {
     case HostTable::Grant::kGranted:
       break;
@@ -100,12 +101,13 @@ std::shared_ptr<hooks::DomainRecord> MakeDomainRecord(const std::string& domain)
   return std::make_shared<NamedRecord>(domain);
 }
 
-void Connection::Start(Pair& pair) {
-  asio::co_spawn(pair.scheduler().io(), Run(pair), asio::detached);
+void Connection::Start(Pair& pair, std::unique_ptr<HostTable::Turn> turn) {
+  asio::co_spawn(pair.scheduler().io(), Run(pair, std::move(turn)), asio::detached);
 }
 
-asio::awaitable<void> Connection::Run(Pair& pair) {
-  const ConnectionEnd end = co_await Attempt(pair);
+asio::awaitable<void> Connection::Run(Pair& pair, std::unique_ptr<HostTable::Turn> turn) {
+  const ConnectionEnd end = co_await Attempt(pair, turn);
+  turn.reset();
   if (end.reply != nullptr && !end.useful) {
     if (end.unreachable.empty() || end.connected) {
       pair.BackOff(end.reason, end.reply);
@@ -157,7 +159,8 @@ void Connection::RaiseFailure(Pair& pair, ConnError error, std::string detail) {
 }
 
 // Everything that can end before there is a connection, and the walk over the addresses.
-asio::awaitable<ConnectionEnd> Connection::Attempt(Pair& pair) {
+asio::awaitable<ConnectionEnd> Connection::Attempt(Pair& pair,
+                                                   std::unique_ptr<HostTable::Turn>& turn) {
   ConnectionEnd end;
   const std::shared_ptr<const mail::DeliveryOptions> options = pair.options();
   dns::Resolver& resolver = pair.scheduler().resolver();
@@ -189,11 +192,12 @@ asio::awaitable<ConnectionEnd> Connection::Attempt(Pair& pair) {
       co_return end;
   }
   DialPlan to_walk = plan;
-  co_return co_await Walk(pair, std::move(to_walk));
+  co_return co_await Walk(pair, std::move(to_walk), turn);
 }
 
 // Host by host in the order of the plan, until one takes mail.
-asio::awaitable<ConnectionEnd> Connection::Walk(Pair& pair, DialPlan plan) {
+asio::awaitable<ConnectionEnd> Connection::Walk(Pair& pair, DialPlan plan,
+                                                std::unique_ptr<HostTable::Turn>& turn) {
   ConnectionEnd end;
   Refusals refusals;
   std::vector<std::string> unreachable;
@@ -205,10 +209,12 @@ asio::awaitable<ConnectionEnd> Connection::Walk(Pair& pair, DialPlan plan) {
     if (IsProhibited(target.endpoint.address(), options->prohibited_hosts)) continue;
     ++allowed;
     if (dialled == kMaxTargets || pair.context_.draining.load(std::memory_order_relaxed)) break;
-    std::unique_ptr<HostTable::Permit> permit = AskForHost(pair, target, *options, refusals);
+    std::unique_ptr<HostTable::Permit> permit =
+        AskForHost(pair, target, *options, turn.get(), refusals);
     if (refusals.server_full) break;
     if (permit == nullptr) continue;
     ++dialled;
+    turn.reset();
     DialTarget copy = target;
     end = co_await Dial(pair, std::move(copy), std::move(permit));
     if (end.try_plaintext) {
@@ -226,6 +232,7 @@ asio::awaitable<ConnectionEnd> Connection::Walk(Pair& pair, DialPlan plan) {
     RaiseFailure(pair, ConnError::kProhibitedIp, "every address is in prohibited_hosts");
     pair.FailActive(*Words(550, "5.4.4", "every host of the domain is in prohibited_hosts"));
   } else if (dialled == 0 && refusals.any()) {
+    turn.reset();
     NoHost(pair, refusals);
   }
   co_return end;

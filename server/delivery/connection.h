@@ -20,15 +20,17 @@ struct Refusals {
 
 class Connection {
  public:
-  // Looks up, dials host by host and runs the session; tells the pair when all is over.
-  static void Start(Pair& pair);
+  // Looks up, dials host by host and runs the session; tells the pair when all is over. `turn`
+  // (null: none) has a place kept at one of the hosts, until one is dialled.
+  static void Start(Pair& pair, std::unique_ptr<HostTable::Turn> turn);
 
  private:
-  static asio::awaitable<void> Run(Pair& pair);
-  static asio::awaitable<ConnectionEnd> Attempt(Pair& pair);
+  static asio::awaitable<void> Run(Pair& pair, std::unique_ptr<HostTable::Turn> turn);
+  static asio::awaitable<ConnectionEnd> Attempt(Pair& pair, std::unique_ptr<HostTable::Turn>& turn);
   static asio::awaitable<ConnectionEnd> Dial(Pair& pair, DialTarget target,
                                              std::unique_ptr<HostTable::Permit> permit);
-  static asio::awaitable<ConnectionEnd> Walk(Pair& pair, DialPlan plan);
+  static asio::awaitable<ConnectionEnd> Walk(Pair& pair, DialPlan plan,
+                                             std::unique_ptr<HostTable::Turn>& turn);
   // No host of the walk could be dialled: tells the pair when it may try again.
   static void NoHost(Pair& pair, const Refusals& refusals);
   // Raises post_initiate_connection_smtp for an attempt that reached no address.

@@ -41,23 +41,40 @@ struct Health {
 
 struct HostTable::Host {
   int open = 0;
+  int kept = 0;                                     // free places that are kept for a turn
   absl::Time asked_at;                              // latest
   absl::flat_hash_map<std::string, Health> health;  // by source address
   absl::Time skip_all_until = absl::InfinitePast();
-  WeakWaiters for_place;
+  Line for_place;
   WeakWaiters for_recovery;
   WeakWaiters idle;  // connections that give way
   // Size of for_place: read without the lock at every transaction boundary.
   std::atomic<std::size_t> waiting{0};
 
   bool forgettable(absl::Time now) const {
-    return open == 0 && asked_at + kForgetAfter < now &&
+    return open == 0 && kept == 0 && asked_at + kForgetAfter < now &&
            std::all_of(health.begin(), health.end(),
                        [&](const auto& entry) { return entry.second.skip_until < now; });
   }
 };
 
-HostTable::Permit::~Permit() { table_.Release(*host_, source_); }
+// One who waits. `limits` and `waiter` never change, the rest is guarded by the table's lock.
+struct HostTable::Waiting {
+  Waiting(const Limits& the_limits, std::shared_ptr<HostWaiter> the_waiter)
+      : limits(the_limits), waiter(std::move(the_waiter)) {}
+
+  const Limits limits;
+  const std::shared_ptr<HostWaiter> waiter;
+  std::vector<std::shared_ptr<Host>> lines;  // hosts for whose places it waits
+  bool in_server_line = false;
+  std::shared_ptr<Host> host;  // that keeps a place for it
+  bool of_server = false;      // the server keeps one
+  std::atomic<bool> offered{false};
+};
+
+bool HostTable::Turn::offered() const { return waiting_->offered; }
+
+HostTable::Permit::~Permit() { table_.Release(host_, source_); }
 
 void HostTable::Permit::Report(HostOutcome outcome, absl::Time now) {
   table_.Note(*host_, source_, outcome, limits_, now);
@@ -78,12 +95,13 @@ void HostTable::Permit::OfferToYield(const std::shared_ptr<HostWaiter>& yield) {
 }
 
 HostTable::Answer HostTable::Acquire(absl::string_view source, absl::string_view host,
-                                     const Limits& limits, absl::Time now) {
+                                     const Limits& limits, absl::Time now, const Turn* turn) {
   Answer answer;
   answer.retry_at = now;
   base::MutexLock lock(mu_);
   if (++acquires_ % kSweepEvery == 0) Sweep(now);
-  if (open_ >= limits.server) {
+  const bool kept_by_server = turn != nullptr && turn->waiting_->of_server;
+  if (open_ + kept_ - (kept_by_server ? 1 : 0) >= limits.server) {
     answer.grant = Grant::kServerFull;
     return answer;
   }
@@ -103,7 +121,8 @@ HostTable::Answer HostTable::Acquire(absl::string_view source, absl::string_view
     answer.retry_at = now + limits.retry;
     return answer;
   }
-  if (entry->open >= limits.per_host) {
+  const bool kept_by_host = turn != nullptr && turn->waiting_->host == entry;
+  if (entry->open + entry->kept - (kept_by_host ? 1 : 0) >= limits.per_host) {
     answer.grant = Grant::kHostFull;
     return answer;
   }
@@ -114,22 +133,92 @@ HostTable::Answer HostTable::Acquire(absl::string_view source, absl::string_view
   return answer;
 }
 
-void HostTable::Release(Host& host, const std::string& source) {
+bool HostTable::HasRoom(const Host& host, const Limits& limits) const {
+  return host.open + host.kept < limits.per_host;
+}
+
+bool HostTable::HasRoom(const Limits& limits) const { return open_ + kept_ < limits.server; }
+
+void HostTable::Keep(Waiting& waiting, std::shared_ptr<Host> host) {
+  waiting.host = std::move(host);
+  waiting.of_server = waiting.host == nullptr;
+  waiting.offered = true;
+}
+
+std::shared_ptr<HostWaiter> HostTable::Offer(const std::shared_ptr<Host>& host) {
+  std::shared_ptr<HostWaiter> wake;
+  Line& line = host->for_place;
+  for (auto at = line.begin(); at != line.end() && wake == nullptr;) {
+    const std::shared_ptr<Waiting> first = at->lock();
+    const bool waits = first != nullptr && !first->offered;
+    // One with a lower limit than others stays until there is room for it too.
+    if (waits && !HasRoom(*host, first->limits)) {
+      ++at;
+      continue;
+    }
+    at = line.erase(at);
+    if (!waits) continue;
+    ++host->kept;
+    Keep(*first, host);
+    wake = first->waiter;
+  }
+  host->waiting.store(line.size());
+  return wake;
+}
+
+std::shared_ptr<HostWaiter> HostTable::OfferOfServer() {
+  while (!server_line_.empty()) {
+    const std::shared_ptr<Waiting> first = server_line_.front().lock();
+    const bool waits = first != nullptr && !first->offered;
+    if (waits && !HasRoom(first->limits)) return nullptr;
+    server_line_.pop_front();
+    if (!waits) continue;
+    ++kept_;
+    Keep(*first, nullptr);
+    return first->waiter;
+  }
+  return nullptr;
+}
+
+void HostTable::Release(const std::shared_ptr<Host>& host, const std::string& source) {
   std::shared_ptr<HostWaiter> next;
   std::shared_ptr<HostWaiter> next_of_server;
   {
     base::MutexLock lock(mu_);
     --open_;
-    --host.open;
-    --host.health[source].open;
+    --host->open;
+    --host->health[source].open;
     if (!stopped_) {
-      next = PopFirst(host.for_place);
-      next_of_server = PopFirst(server_waiters_);
+      next = Offer(host);
+      next_of_server = OfferOfServer();
     }
-    host.waiting.store(host.for_place.size());
   }
   if (next != nullptr) next->Wake();
   if (next_of_server != nullptr) next_of_server->Wake();
+}
+
+void HostTable::Leave(const std::shared_ptr<Waiting>& waiting) {
+  std::shared_ptr<HostWaiter> next;
+  {
+    base::MutexLock lock(mu_);
+    const auto is_it = [&waiting](const std::weak_ptr<Waiting>& other) {
+      return !other.owner_before(waiting) && !waiting.owner_before(other);
+    };
+    for (const std::shared_ptr<Host>& host : waiting->lines) {
+      if (host == waiting->host) continue;  // which has taken it out of its line
+      std::erase_if(host->for_place, is_it);
+      host->waiting.store(host->for_place.size());
+    }
+    if (waiting->in_server_line && !waiting->of_server) std::erase_if(server_line_, is_it);
+    if (waiting->host != nullptr) {
+      --waiting->host->kept;
+      if (!stopped_) next = Offer(waiting->host);
+    } else if (waiting->of_server) {
+      --kept_;
+      if (!stopped_) next = OfferOfServer();
+    }
+  }
+  if (next != nullptr) next->Wake();
 }
 
 void HostTable::Note(Host& host, const std::string& source, HostOutcome outcome,
@@ -175,36 +264,51 @@ void HostTable::Note(Host& host, const std::string& source, HostOutcome outcome,
   }
 }
 
-void HostTable::Wait(Grant refused, const std::vector<std::string>& hosts, const Limits& limits,
-                     const std::shared_ptr<HostWaiter>& waiter) {
+std::unique_ptr<HostTable::Turn> HostTable::Wait(Grant refused,
+                                                 const std::vector<std::string>& hosts,
+                                                 const Limits& limits,
+                                                 std::shared_ptr<HostWaiter> waiter) {
+  auto waiting = std::make_shared<Waiting>(limits, std::move(waiter));
   bool at_once = false;
   std::vector<std::shared_ptr<HostWaiter>> yields;
   {
     base::MutexLock lock(mu_);
     if (refused == Grant::kServerFull) {
-      Append(server_waiters_, waiter);
-      at_once = open_ < limits.server;
+      at_once = HasRoom(limits);
+      if (at_once) {
+        ++kept_;
+        Keep(*waiting, nullptr);
+      } else {
+        waiting->in_server_line = true;
+        server_line_.push_back(waiting);
+      }
     }
     for (const std::string& name : hosts) {
       const auto found = hosts_.find(name);
       if (found == hosts_.end()) {
         at_once = at_once || refused == Grant::kHostFull;
-        continue;
-      }
-      Host& host = *found->second;
-      if (refused == Grant::kBackedOff) {
-        Append(host.for_recovery, waiter);
-      } else if (refused == Grant::kHostFull) {
-        Append(host.for_place, waiter);
+      } else if (refused == Grant::kBackedOff) {
+        Append(found->second->for_recovery, waiting->waiter);
+      } else if (refused == Grant::kHostFull && !at_once) {
+        Host& host = *found->second;
+        at_once = HasRoom(host, limits);
+        if (at_once) {
+          ++host.kept;
+          Keep(*waiting, found->second);
+          continue;
+        }
+        host.for_place.push_back(waiting);
         host.waiting.store(host.for_place.size());
-        at_once = at_once || host.open < limits.per_host;
+        waiting->lines.push_back(found->second);
         if (auto idle = PopFirst(host.idle)) yields.push_back(std::move(idle));
       }
     }
-    if (stopped_) return;
+    at_once = at_once && !stopped_;
+    if (stopped_) yields.clear();
   }
-  if (at_once) waiter->Wake();
+  if (at_once) waiting->waiter->Wake();
   for (const auto& yield : yields) yield->Wake();
+  return std::unique_ptr<Turn>(new Turn(*this, std::move(waiting)));
 }
 
 void HostTable::Stop() {

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -46,6 +47,7 @@ class HostWaiter {
 
 class HostTable {
   struct Host;
+  struct Waiting;
 
  public:
   struct Limits {
@@ -82,6 +84,26 @@ class HostTable {
     const Limits limits_;
   };
 
+  // A stand in the line, as Wait() gives it; with it ends the wait. Whoever was woken has a place
+  // kept for it as long as it has its turn: it takes the place by Acquire, or lets go of the turn,
+  // and the next who waits gets the place.
+  class Turn {
+   public:
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    ~Turn() { table_.Leave(waiting_); }
+    // A place is kept.
+    bool offered() const;
+
+   private:
+    friend class HostTable;
+    Turn(HostTable& table, std::shared_ptr<Waiting> waiting)
+        : table_(table), waiting_(std::move(waiting)) {}
+
+    HostTable& table_;
+    const std::shared_ptr<Waiting> waiting_;
+  };
+
   struct Answer {
     Grant grant = Grant::kGranted;
     absl::Time retry_at;             // kBackedOff: when it is worth asking again
@@ -89,14 +111,15 @@ class HostTable {
   };
 
   // May `source` ("": the system's choice) open one more connection to `host` ("192.0.2.1:25")?
+  // The place that is kept for `turn` is free for it and for nobody else.
   Answer Acquire(absl::string_view source, absl::string_view host, const Limits& limits,
-                 absl::Time now);
+                 absl::Time now, const Turn* turn = nullptr);
 
-  // `waiter` is woken when what was refused may be granted: kHostFull: one of the hosts has a place
-  // (first come, first served; maybe before this returns); kServerFull: the server has one;
-  // kBackedOff: one of the hosts was reached again (all who wait, at once).
-  void Wait(Grant refused, const std::vector<std::string>& hosts, const Limits& limits,
-            const std::shared_ptr<HostWaiter>& waiter);
+  // `waiter` is woken when what was refused may be granted (maybe before this returns): kHostFull:
+  // one of the hosts keeps a place for it, first come, first served; kServerFull: the server does;
+  // kBackedOff: one of the hosts was reached again (all who wait, at once; nothing is kept).
+  std::unique_ptr<Turn> Wait(Grant refused, const std::vector<std::string>& hosts,
+                             const Limits& limits, std::shared_ptr<HostWaiter> waiter);
 
   // Nobody is woken any more: their threads are about to go.
   void Stop();
@@ -112,15 +135,26 @@ class HostTable {
   static constexpr absl::Duration kAllSourcesWindow = absl::Seconds(60);
 
  private:
-  void Release(Host& host, const std::string& source);
+  using Line = std::deque<std::weak_ptr<Waiting>>;
+
+  void Release(const std::shared_ptr<Host>& host, const std::string& source);
+  void Leave(const std::shared_ptr<Waiting>& waiting);
+  bool HasRoom(const Host& host, const Limits& limits) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool HasRoom(const Limits& limits) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Keeps a place for the first in line who can use one, and says whom to wake; null: nobody.
+  std::shared_ptr<HostWaiter> Offer(const std::shared_ptr<Host>& host)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::shared_ptr<HostWaiter> OfferOfServer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  static void Keep(Waiting& waiting, std::shared_ptr<Host> host);
   void Note(Host& host, const std::string& source, HostOutcome outcome, const Limits& limits,
             absl::Time now);
   void Sweep(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   mutable base::Mutex mu_;
   absl::flat_hash_map<std::string, std::shared_ptr<Host>> hosts_ ABSL_GUARDED_BY(mu_);
-  std::deque<std::weak_ptr<HostWaiter>> server_waiters_ ABSL_GUARDED_BY(mu_);
+  Line server_line_ ABSL_GUARDED_BY(mu_);
   int open_ ABSL_GUARDED_BY(mu_) = 0;
+  int kept_ ABSL_GUARDED_BY(mu_) = 0;  // free places of the server that are kept for a turn
   std::uint32_t acquires_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
 };

@@ -179,13 +179,17 @@ void Pair::Park(Parking parking) {
 }
 
 void Pair::WaitForHosts(HostTable::Grant refused, const std::vector<std::string>& hosts) {
-  waiter_ =
+  auto waiter =
       std::make_shared<HostWaiter>([&scheduler = scheduler_, weak = std::weak_ptr<Pair*>(self_)] {
         scheduler.Post([weak] {
           if (const auto self = weak.lock()) (*self)->OnHostsAvailable();
         });
       });
-  context_.hosts.Wait(refused, hosts, HostLimits(*options()), waiter_);
+  turn_ = context_.hosts.Wait(refused, hosts, HostLimits(*options()), std::move(waiter));
+}
+
+void Pair::EndWait() {
+  if (turn_ != nullptr && !turn_->offered()) turn_.reset();
 }
 
 void Pair::OnHostsAvailable() {
@@ -205,7 +209,7 @@ void Pair::OnHostsAvailable() {
 void Pair::EndParking() {
   if (!parking_.has_value() || parking_->until > context_.clock.Steady()) return;
   parking_.reset();
-  waiter_.reset();
+  EndWait();
   if (backoff_until_ <= context_.clock.Steady()) context_.board.Clear(*key_);
 }
 
@@ -292,18 +296,22 @@ std::size_t Pair::ConnectionGoal() const {
 
 void Pair::OpenConnections() {
   const absl::Time steady = context_.clock.Steady();
-  if (context_.draining.load(std::memory_order_relaxed) || steady < backoff_until_ ||
-      parking_.has_value() || !context_.spool.healthy() || hold() != nullptr) {
+  if (context_.draining.load(std::memory_order_relaxed) || !context_.spool.healthy() ||
+      hold() != nullptr) {
     return;
   }
   options();  // the present ones
   const std::size_t goal = ConnectionGoal();
-  // Rows that open or coming connections will take anyway need no further ones.
-  while (queue_.active_size() > dialing_ && connections_ < goal && MayDial(steady)) {
+  // Rows that open or coming connections will take anyway need no further ones. An attempt that has
+  // nothing to wait for has ended when Start() returns, and may have parked the pair.
+  while (!parking_.has_value() && steady >= backoff_until_ && queue_.active_size() > dialing_ &&
+         connections_ < goal && MayDial(steady)) {
     ++connections_;
     ++dialing_;
     context_.metrics.dialing.Add(1);
-    Connection::Start(*this);
+    std::unique_ptr<HostTable::Turn> turn;
+    if (turn_ != nullptr && turn_->offered()) turn = std::move(turn_);
+    Connection::Start(*this, std::move(turn));
   }
 }
 
@@ -321,6 +329,9 @@ void Pair::Maintain() {
   for (auto it = idle_.begin(); it != idle_.end() && to_wake > 0; --to_wake) (*it++)->Wake();
   // An idle session that was woken takes its row in its own turn; it counts as a connection.
   if (idle_.empty() || queue_.active_size() > idle_.size()) OpenConnections();
+  // The turn of who does not dial now goes to the next who waits.
+  const bool parked_for_mail = parking_.has_value() && queue_.active_size() > 0;
+  if (turn_ != nullptr && turn_->offered() && !parked_for_mail) turn_.reset();
   ArmTimer();
 }
 

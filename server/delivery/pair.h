@@ -162,6 +162,8 @@ class Pair {
                  std::shared_ptr<const mail::Reply> reply);
   void WaitForHosts(HostTable::Grant refused, const std::vector<std::string>& hosts);
   void OnHostsAvailable();
+  // Ends the wait for hosts, but for a turn that a connection may still use.
+  void EndWait();
   void EndParking();
   void ArmTimer();
 
@@ -194,8 +196,8 @@ class Pair {
   std::uint32_t failed_walks_ = 0;                        // the same, in walks
   bool backoff_is_hosts_ = false;  // the back-off ends when a host is reached
   std::optional<Parking> parking_;
-  absl::Time parked_at_ = absl::InfinitePast();  // steady
-  std::shared_ptr<HostWaiter> waiter_;
+  absl::Time parked_at_ = absl::InfinitePast();           // steady
+  std::unique_ptr<HostTable::Turn> turn_;                 // null: waits for no host
   absl::flat_hash_map<std::string, absl::Time> avoided_;  // host -> steady
   std::size_t to_replace_ = 0;  // connections whose successors draw on redial_
   queue::TokenBucket redial_;

@@ -72,7 +72,7 @@ std::uint64_t Pair::EndBackOff(const base::Id& only) {
   backoff_until_ = backoff_until_wall_ = absl::InfinitePast();
   backoff_is_hosts_ = false;
   parking_.reset();
-  waiter_.reset();
+  EndWait();
   context_.board.Clear(*key_);
   scheduler_.MaintainSoon(this);
   return only.empty() ? queue_.active_size() : 1;

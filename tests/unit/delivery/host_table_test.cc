@@ -61,7 +61,7 @@ TEST_F(HostTableTest, CountsTheWholeServer) {
   EXPECT_EQ(Ask(kOther).grant, Grant::kServerFull);
   int woken = 0;
   const auto waiter = Counter(woken);
-  table_.Wait(Grant::kServerFull, {}, limits_, waiter);
+  const auto waiter_turn = table_.Wait(Grant::kServerFull, {}, limits_, waiter);
   EXPECT_EQ(woken, 0);
   first.permit.reset();
   EXPECT_EQ(woken, 1);
@@ -137,8 +137,8 @@ TEST_F(HostTableTest, ReachingItWakesAllWhoWaitForItsRecovery) {
   int woken = 0;
   const auto first = Counter(woken);
   const auto second = Counter(woken);
-  table_.Wait(Grant::kBackedOff, {kHost}, limits_, first);
-  table_.Wait(Grant::kBackedOff, {kHost, kOther}, limits_, second);
+  const auto first_turn = table_.Wait(Grant::kBackedOff, {kHost}, limits_, first);
+  const auto second_turn = table_.Wait(Grant::kBackedOff, {kHost, kOther}, limits_, second);
   now_ += absl::Seconds(121);
   Attempt(HostOutcome::kNoRoute);
   EXPECT_EQ(woken, 0) << "the end of a probe that failed is no news";
@@ -154,8 +154,8 @@ TEST_F(HostTableTest, APlaceThatIsFreedWakesTheFirstWhoWaits) {
   int second_woken = 0;
   const auto first = Counter(first_woken);
   const auto second = Counter(second_woken);
-  table_.Wait(Grant::kHostFull, {kHost}, limits_, first);
-  table_.Wait(Grant::kHostFull, {kHost}, limits_, second);
+  const auto first_turn = table_.Wait(Grant::kHostFull, {kHost}, limits_, first);
+  const auto second_turn = table_.Wait(Grant::kHostFull, {kHost}, limits_, second);
   EXPECT_TRUE(one.permit->contended());
   one.permit.reset();
   EXPECT_EQ(first_woken, 1);
@@ -172,7 +172,7 @@ TEST_F(HostTableTest, WhoComesTooLateToWaitIsWokenAtOnce) {
   }
   int woken = 0;
   const auto waiter = Counter(woken);
-  table_.Wait(Grant::kHostFull, {kHost}, limits_, waiter);
+  const auto waiter_turn = table_.Wait(Grant::kHostFull, {kHost}, limits_, waiter);
   EXPECT_EQ(woken, 1);
 }
 
@@ -180,13 +180,85 @@ TEST_F(HostTableTest, AWaiterThatIsGoneIsPassedOver) {
   auto one = Ask();
   const auto two = Ask();
   int woken = 0;
-  auto gone = Counter(woken);
-  table_.Wait(Grant::kHostFull, {kHost}, limits_, gone);
+  auto gone = table_.Wait(Grant::kHostFull, {kHost}, limits_, Counter(woken));
   gone.reset();
+  EXPECT_FALSE(two.permit->contended());
   const auto second = Counter(woken);
-  table_.Wait(Grant::kHostFull, {kHost}, limits_, second);
+  const auto second_turn = table_.Wait(Grant::kHostFull, {kHost}, limits_, second);
   one.permit.reset();
   EXPECT_EQ(woken, 1);
+}
+
+TEST_F(HostTableTest, KeepsThePlaceForWhoWasWoken) {
+  auto one = Ask();
+  const auto two = Ask();
+  int woken = 0;
+  const auto turn = table_.Wait(Grant::kHostFull, {kHost}, limits_, Counter(woken));
+  EXPECT_FALSE(turn->offered());
+  one.permit.reset();
+  EXPECT_TRUE(turn->offered());
+  EXPECT_EQ(Ask().grant, Grant::kHostFull) << "first come, first served";
+  const auto taken = table_.Acquire("", kHost, limits_, now_, turn.get());
+  EXPECT_EQ(taken.grant, Grant::kGranted);
+}
+
+TEST_F(HostTableTest, APlaceThatIsNotTakenGoesToTheNextWhoWaits) {
+  auto one = Ask();
+  const auto two = Ask();
+  int woken[3] = {};
+  auto first = table_.Wait(Grant::kHostFull, {kHost}, limits_, Counter(woken[0]));
+  auto second = table_.Wait(Grant::kHostFull, {kHost}, limits_, Counter(woken[1]));
+  const auto third = table_.Wait(Grant::kHostFull, {kHost}, limits_, Counter(woken[2]));
+  one.permit.reset();
+  first.reset();
+  EXPECT_EQ(woken[1], 1);
+  EXPECT_EQ(woken[2], 0);
+  second.reset();
+  EXPECT_EQ(woken[2], 1);
+}
+
+TEST_F(HostTableTest, ATurnThatEndsAfterItsPlaceWasTakenWakesNobody) {
+  auto one = Ask();
+  const auto two = Ask();
+  int woken = 0;
+  auto first = table_.Wait(Grant::kHostFull, {kHost}, limits_, Counter(woken));
+  const auto second = table_.Wait(Grant::kHostFull, {kHost}, limits_, Counter(woken));
+  one.permit.reset();
+  const auto taken = table_.Acquire("", kHost, limits_, now_, first.get());
+  first.reset();
+  EXPECT_EQ(woken, 1);
+}
+
+TEST_F(HostTableTest, APlaceOfTheServerThatIsNotTakenGoesToTheNextToo) {
+  limits_.server = 1;
+  auto one = Ask();
+  int woken[2] = {};
+  auto first = table_.Wait(Grant::kServerFull, {}, limits_, Counter(woken[0]));
+  const auto second = table_.Wait(Grant::kServerFull, {}, limits_, Counter(woken[1]));
+  one.permit.reset();
+  EXPECT_EQ(woken[0], 1);
+  EXPECT_EQ(woken[1], 0);
+  EXPECT_EQ(Ask(kOther).grant, Grant::kServerFull);
+  first.reset();
+  EXPECT_EQ(woken[1], 1);
+  EXPECT_EQ(table_.Acquire("", kOther, limits_, now_, second.get()).grant, Grant::kGranted);
+}
+
+TEST_F(HostTableTest, AWaiterForWhomThereIsNoRoomYetIsPassedOverAndStays) {
+  auto one = Ask();
+  auto two = Ask();
+  HostTable::Limits narrow = limits_;
+  narrow.per_host = 1;
+  int woken[2] = {};
+  const auto first = table_.Wait(Grant::kHostFull, {kHost}, narrow, Counter(woken[0]));
+  auto second = table_.Wait(Grant::kHostFull, {kHost}, limits_, Counter(woken[1]));
+  one.permit.reset();
+  EXPECT_EQ(woken[0], 0);
+  EXPECT_EQ(woken[1], 1);
+  second.reset();
+  EXPECT_EQ(woken[0], 0);
+  two.permit.reset();
+  EXPECT_EQ(woken[0], 1);
 }
 
 TEST_F(HostTableTest, AnIdleConnectionGivesWayToWhoeverComesToWait) {
@@ -198,7 +270,7 @@ TEST_F(HostTableTest, AnIdleConnectionGivesWayToWhoeverComesToWait) {
   EXPECT_EQ(yielded, 0);
   int woken = 0;
   const auto waiter = Counter(woken);
-  table_.Wait(Grant::kHostFull, {kHost}, limits_, waiter);
+  const auto waiter_turn = table_.Wait(Grant::kHostFull, {kHost}, limits_, waiter);
   EXPECT_EQ(yielded, 1);
   EXPECT_EQ(woken, 0);
 }
@@ -208,7 +280,7 @@ TEST_F(HostTableTest, AConnectionThatBecomesIdleWhileOthersWaitGivesWayAtOnce) {
   const auto two = Ask();
   int woken = 0;
   const auto waiter = Counter(woken);
-  table_.Wait(Grant::kHostFull, {kHost}, limits_, waiter);
+  const auto waiter_turn = table_.Wait(Grant::kHostFull, {kHost}, limits_, waiter);
   int yielded = 0;
   one.permit->OfferToYield(Counter(yielded));
   EXPECT_EQ(yielded, 1);
@@ -219,7 +291,7 @@ TEST_F(HostTableTest, WakesNobodyOnceItIsStopped) {
   const auto two = Ask();
   int woken = 0;
   const auto waiter = Counter(woken);
-  table_.Wait(Grant::kHostFull, {kHost}, limits_, waiter);
+  const auto waiter_turn = table_.Wait(Grant::kHostFull, {kHost}, limits_, waiter);
   table_.Stop();
   one.permit.reset();
   EXPECT_EQ(woken, 0);

@@ -1,0 +1,85 @@
+#include "server/delivery/pair.h"
+
+#include "tests/unit/delivery/fixture.h"
+
+namespace postern::delivery {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+// The place that everyone waits for is the test's until it gives it back.
+class PairTest : public DeliveryTest {
+ protected:
+  void TakeThePlace() {
+    const mail::DeliveryOptions& options = options_.at("default");
+    place_ = context_.hosts.Acquire("", host(), HostLimits(options), clock_.Steady()).permit;
+    ASSERT_NE(place_, nullptr);
+  }
+  void WaitFor(const std::string& domain, const std::string& words) {
+    WaitQueue(domain, [&](const QueueInfo& queue) { return queue.waiting_for == words; });
+  }
+  void Suspend(const std::string& domain) {
+    mail::Hold hold;
+    hold.scope.domain = domain;
+    ASSERT_TRUE(dispatcher_->operations().Suspend(hold).ok());
+  }
+  std::unique_ptr<HostTable::Permit> place_;
+};
+
+TEST_F(PairTest, APlaceThatASuspendedQueueDoesNotTakeGoesToTheNext) {
+  options_.at("default").max_connections_per_host = 1;
+  Start();
+  TakeThePlace();
+  Submit({"r@first.test"});
+  EXPECT_EQ(WaitEvents(1), (Lines{"first.test: HOST_MAX_REACHED"}));
+  Submit({"r@second.test"});
+  EXPECT_EQ(WaitEvents(2).back(), "second.test: HOST_MAX_REACHED");
+  Suspend("first.test");
+  place_.reset();
+  EXPECT_EQ(WaitEvents(3).back(), "second.test: NONE");
+}
+
+TEST_F(PairTest, APlaceThatAQueueWithoutMailDoesNotTakeGoesToTheNext) {
+  options_.at("default").max_connections_per_host = 1;
+  Start();
+  TakeThePlace();
+  Submit({"r@first.test"});
+  WaitEvents(1);
+  Submit({"r@second.test"});
+  WaitEvents(2);
+  mail::Scope scope;
+  scope.domain = "first.test";
+  const mail::Reply reply{550, "5.0.0", "given up", mail::SmtpStage::kNone};
+  ASSERT_EQ(*dispatcher_->operations().Fail(scope, reply, false), 1U);
+  place_.reset();
+  EXPECT_EQ(WaitEvents(3).back(), "second.test: NONE");
+}
+
+TEST_F(PairTest, APlaceOfTheServerThatAQueueDoesNotTakeGoesToTheNext) {
+  options_.at("default").server_max_outbound_connections = 1;
+  Start();
+  TakeThePlace();
+  Submit({"r@first.test"});
+  WaitFor("first.test", "server_max_outbound_connections");
+  Submit({"r@second.test"});
+  WaitFor("second.test", "server_max_outbound_connections");
+  Suspend("first.test");
+  place_.reset();
+  EXPECT_EQ(WaitEvents(1), (Lines{"second.test: NONE"}));
+}
+
+TEST_F(PairTest, WhoeverWaitedFirstIsServedFirst) {
+  options_.at("default").max_connections_per_host = 1;
+  Start();
+  TakeThePlace();
+  Submit({"r@first.test"});
+  WaitEvents(1);
+  place_.reset();
+  Submit({"r@late.test"});
+  const Lines events = WaitEvents(3);
+  EXPECT_EQ(events[1], "late.test: HOST_MAX_REACHED") << "the place is kept for who waited";
+  EXPECT_EQ(events[2], "first.test: NONE");
+}
+
+}  // namespace
+}  // namespace postern::delivery
