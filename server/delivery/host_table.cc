@@ -45,6 +45,7 @@ struct HostTable::Host {
   absl::Time asked_at;                              // latest
   absl::flat_hash_map<std::string, Health> health;  // by source address
   absl::Time skip_all_until = absl::InfinitePast();
+  int ramp = 0;  // as in Health, of all sources together: it was skipped for all
   Line for_place;
   WeakWaiters for_recovery;
   WeakWaiters idle;  // connections that give way
@@ -116,7 +117,8 @@ HostTable::Answer HostTable::Acquire(absl::string_view source, absl::string_view
     return answer;
   }
   // While it recovers, what is under way decides: who waits is told.
-  if (health.ramp > 0 && health.open >= health.ramp) {
+  if ((health.ramp > 0 && health.open >= health.ramp) ||
+      (entry->ramp > 0 && entry->open >= entry->ramp)) {
     answer.grant = Grant::kBackedOff;
     answer.retry_at = now + limits.retry;
     return answer;
@@ -234,8 +236,10 @@ void HostTable::Note(Host& host, const std::string& source, HostOutcome outcome,
         health.success_at = now;
         health.failures = 0;
         host.skip_all_until = absl::InfinitePast();
-        if (health.ramp == 0) return;
-        if (++health.ramp > limits.per_host) health.ramp = 0;
+        if (health.ramp == 0 && host.ramp == 0) return;
+        for (int* ramp : {&health.ramp, &host.ramp}) {
+          if (*ramp > 0 && ++*ramp > limits.per_host) *ramp = 0;
+        }
         // What was put off for this host becomes due.
         if (!stopped_) wakes.swap(host.for_recovery);
         break;
@@ -248,7 +252,10 @@ void HostTable::Note(Host& host, const std::string& source, HostOutcome outcome,
         const bool some_succeeded = std::any_of(
             host.health.begin(), host.health.end(),
             [&](const auto& entry) { return now - entry.second.success_at < kAllSourcesWindow; });
-        if (another_failed && !some_succeeded) host.skip_all_until = now + limits.retry;
+        if (another_failed && !some_succeeded) {
+          host.skip_all_until = now + limits.retry;
+          host.ramp = 1;
+        }
         [[fallthrough]];
       }
       case HostOutcome::kRefused:

@@ -106,6 +106,23 @@ TEST_F(HostTableTest, TwoSourcesThatCannotReachItSpeakForAll) {
   EXPECT_EQ(Ask(kHost, "10.0.0.3").grant, Grant::kGranted);
 }
 
+TEST_F(HostTableTest, AHostThatWasSkippedForAllRecoversByOneProbeOfAnySource) {
+  Attempt(HostOutcome::kNoRoute, kHost, "10.0.0.1");
+  Attempt(HostOutcome::kNoRoute, kHost, "10.0.0.2");
+  now_ += absl::Seconds(121);
+  const auto probe = Ask(kHost, "10.0.0.1");
+  ASSERT_EQ(probe.grant, Grant::kGranted);
+  EXPECT_EQ(Ask(kHost, "10.0.0.1").grant, Grant::kBackedOff);
+  EXPECT_EQ(Ask(kHost, "10.0.0.3").grant, Grant::kBackedOff);
+  int woken = 0;
+  const auto waiter = Counter(woken);
+  const auto turn = table_.Wait(Grant::kBackedOff, {kHost}, limits_, waiter);
+  probe.permit->Report(HostOutcome::kReached, now_);
+  EXPECT_EQ(woken, 1);
+  const auto second = Ask(kHost, "10.0.0.3");
+  EXPECT_EQ(second.grant, Grant::kGranted);
+}
+
 TEST_F(HostTableTest, ASuccessWithinTheMinuteSpeaksAgainstSkippingItForAll) {
   Attempt(HostOutcome::kReached, kHost, "10.0.0.4");
   Attempt(HostOutcome::kNoRoute, kHost, "10.0.0.1");
