@@ -125,10 +125,12 @@ bool IsProhibitedEndpoint(absl::string_view endpoint,
 
 bool NeedsLookup(absl::string_view queue_domain, const mail::DeliveryOptions& options,
                  dns::Resolver& resolver) {
-  if (const auto gateway = GatewayOf(queue_domain)) return !AsAddress(gateway->host).has_value();
+  const auto is_unknown = [&resolver](const mail::HostPort& host) {
+    return !AsAddress(host.host).has_value() && resolver.CachedHost(host.host) == nullptr;
+  };
+  if (const auto gateway = GatewayOf(queue_domain)) return is_unknown(*gateway);
   if (!options.routes.empty()) {
-    return std::any_of(options.routes.begin(), options.routes.end(),
-                       [](const auto& route) { return !AsAddress(route.host).has_value(); });
+    return std::any_of(options.routes.begin(), options.routes.end(), is_unknown);
   }
   if (!queue_domain.empty() && queue_domain.front() == '[') return false;
   return resolver.Cached(queue_domain) == nullptr;

@@ -145,6 +145,7 @@ class CaresResolver::Core {
         random_(std::random_device{}()) {}
 
   Answer Cached(const std::string& domain);
+  Answer CachedHost(const std::string& host);
 
   // Static: the coroutine's own reference keeps the core beyond its resolver's end.
   static asio::awaitable<Answer> Mail(std::shared_ptr<Core> self, std::string domain,
@@ -164,6 +165,7 @@ class CaresResolver::Core {
   static asio::awaitable<Answer> Addresses(std::shared_ptr<Core> self, MxPlan plan,
                                            std::shared_ptr<asio::steady_timer> wake,
                                            SteadyTime deadline);
+  Answer CachedAddresses(const MxPlan& plan);
   LookupPtr Find(const std::string& name, RecordType type,
                  const std::shared_ptr<asio::steady_timer>& wake);
   void Finish(const std::string& name, RecordType type, RecordSet records);
@@ -241,6 +243,16 @@ Answer CaresResolver::Core::Cached(const std::string& domain) {
   if (mx == nullptr) return nullptr;
   MxPlan plan = PlanMail(domain, *mx, now, random_);
   if (plan.answer) return Share(*std::move(plan.answer));
+  return CachedAddresses(plan);
+}
+
+Answer CaresResolver::Core::CachedHost(const std::string& host) {
+  if (std::optional<MxAnswer> literal = AnswerHostLiteral(host)) return Share(*literal);
+  return CachedAddresses(PlanHost(host));
+}
+
+Answer CaresResolver::Core::CachedAddresses(const MxPlan& plan) {
+  const absl::Time now = clock_.Steady();
   std::vector<HostRecords> records;
   for (const MxHost& host : plan.hosts) {
     records.push_back({cache_.Find(host.name, RecordType::kA, now),
@@ -318,6 +330,10 @@ absl::Status CaresResolver::SetServers(const std::vector<std::string>& servers) 
 
 std::shared_ptr<const MxAnswer> CaresResolver::Cached(absl::string_view domain) {
   return core_->Cached(Normal(domain));
+}
+
+std::shared_ptr<const MxAnswer> CaresResolver::CachedHost(absl::string_view host) {
+  return core_->CachedHost(Normal(host));
 }
 
 asio::awaitable<std::shared_ptr<const MxAnswer>> CaresResolver::ResolveMail(

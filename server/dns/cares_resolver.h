@@ -54,6 +54,7 @@ class CaresResolver final : public Resolver {
 
   absl::Status SetServers(const std::vector<std::string>& servers) override;
   std::shared_ptr<const MxAnswer> Cached(absl::string_view domain) override;
+  std::shared_ptr<const MxAnswer> CachedHost(absl::string_view host) override;
   asio::awaitable<std::shared_ptr<const MxAnswer>> ResolveMail(std::string domain,
                                                                absl::Duration timeout) override;
   asio::awaitable<std::shared_ptr<const MxAnswer>> ResolveHost(std::string host,

@@ -57,6 +57,9 @@ class Resolver {
   // A addresses come before its AAAA addresses.
   virtual std::shared_ptr<const MxAnswer> Cached(absl::string_view domain) = 0;
 
+  // The same for the addresses of one host, as ResolveHost has them.
+  virtual std::shared_ptr<const MxAnswer> CachedHost(absl::string_view host) = 0;
+
   // The answer for a domain's mail, from the cache or from DNS; lookups for the same name that are
   // under way are joined. Never fails: a time-out is an outcome.
   virtual asio::awaitable<std::shared_ptr<const MxAnswer>> ResolveMail(std::string domain,

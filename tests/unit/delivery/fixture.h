@@ -49,6 +49,9 @@ class TestResolver final : public dns::Resolver {
   std::shared_ptr<const dns::MxAnswer> Cached(absl::string_view domain) override {
     return Find(std::string(domain));
   }
+  std::shared_ptr<const dns::MxAnswer> CachedHost(absl::string_view host) override {
+    return Find(std::string(host));
+  }
   asio::awaitable<std::shared_ptr<const dns::MxAnswer>> ResolveMail(std::string domain,
                                                                     absl::Duration) override {
     co_return Answer(domain);

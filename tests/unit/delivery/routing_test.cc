@@ -1,6 +1,6 @@
 #include "server/delivery/routing.h"
 
-#include <gtest/gtest.h>
+#include "tests/unit/delivery/fixture.h"
 
 namespace postern::delivery {
 namespace {
@@ -35,6 +35,24 @@ TEST(RoutingTest, AQueueNameTellsAGatewayFromADomain) {
   ASSERT_TRUE(v6.has_value());
   EXPECT_EQ(v6->host, "[2001:db8::1]");
 }
+
+class NeedsLookupTest : public ::testing::Test {
+ protected:
+  static mail::HostPort Host(std::string name) {
+    mail::HostPort host;
+    host.host = std::move(name);
+    return host;
+  }
+  static dns::MxAnswer Found() {
+    dns::MxAnswer answer;
+    answer.outcome = dns::MxOutcome::kOk;
+    answer.targets.push_back({"relay.example", 0, asio::ip::make_address("192.0.2.1")});
+    return answer;
+  }
+  TestResolver::Known known_;
+  TestResolver resolver_{known_};
+  mail::DeliveryOptions options_;
+};
 
 DialPlan PlanOf(const std::vector<std::pair<const char*, const char*>>& targets) {
   DialPlan plan;
@@ -89,6 +107,22 @@ TEST(RoutingTest, TheSourceIsOfTheFamilyOfTheHost) {
   EXPECT_EQ(SourceFor(v6, options), std::nullopt);
   options.bind_ipv6 = "2001:db8::7";
   EXPECT_EQ(SourceFor(v6, options), asio::ip::make_address("2001:db8::7"));
+}
+
+TEST_F(NeedsLookupTest, ARouteByNameNeedsOneOnlyUntilItsAddressesAreKnown) {
+  options_.routes = {Host("relay.example"), Host("192.0.2.7")};
+  EXPECT_TRUE(NeedsLookup("a.example", options_, resolver_));
+  known_["relay.example"] = Found();
+  EXPECT_FALSE(NeedsLookup("a.example", options_, resolver_));
+  options_.routes.push_back(Host("other.example"));
+  EXPECT_TRUE(NeedsLookup("a.example", options_, resolver_)) << "one of them is enough";
+}
+
+TEST_F(NeedsLookupTest, AGatewayByNameNeedsOneOnlyUntilItsAddressesAreKnown) {
+  EXPECT_TRUE(NeedsLookup("relay.example:25", options_, resolver_));
+  EXPECT_FALSE(NeedsLookup("192.0.2.7:25", options_, resolver_));
+  known_["relay.example"] = Found();
+  EXPECT_FALSE(NeedsLookup("relay.example:25", options_, resolver_));
 }
 
 mail::AddressBlock Block(int a, int b, int prefix_bits) {

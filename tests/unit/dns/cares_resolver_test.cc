@@ -203,6 +203,19 @@ TEST_F(CaresResolverTest, WaitsForTheBestHostUntilTheDeadlineBeforeItTakesAWorse
   EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(299));
 }
 
+TEST_F(CaresResolverTest, KnowsTheAddressesOfAHostUntilTheirTtlIsOver) {
+  ScriptExample();
+  EXPECT_EQ(resolver_->CachedHost("mx1.example.com"), nullptr);
+  ASSERT_EQ(Host("mx1.example.com")->outcome, MxOutcome::kOk);
+  ASSERT_NE(resolver_->CachedHost("MX1.example.com."), nullptr);
+  EXPECT_EQ(Shown(*resolver_->CachedHost("mx1.example.com")).size(),
+            Shown(*Host("mx1.example.com")).size());
+  EXPECT_EQ(server_.Count("mx1.example.com", kTypeA), 1);
+  clock_.now += absl::Seconds(300);
+  EXPECT_EQ(resolver_->CachedHost("mx1.example.com"), nullptr);
+  ASSERT_NE(resolver_->CachedHost("192.0.2.1"), nullptr);
+}
+
 TEST_F(CaresResolverTest, AnswersFromTheCacheUntilTheTtlIsOver) {
   ScriptExample();
   EXPECT_EQ(resolver_->Cached("example.com"), nullptr);
