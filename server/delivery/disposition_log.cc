@@ -1,5 +1,6 @@
 #include "server/delivery/disposition_log.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,10 @@ void DispositionLog::Attempt(const mail::ConnectionInfo& connection,
       .Text("local_address", connection.local_address)
       .Number("attempt", attempts + 1)
       .Text("disposition", Name(report.disposition));
+  const bool some_wait =
+      std::any_of(report.recipients.begin(), report.recipients.end(),
+                  [](const auto& outcome) { return !IsFinal(outcome.disposition); });
+  if (some_wait) line.Text("reason", Name(report.reason));
   AddReply(&report.reply, &line);
   line.Number("bytes", report.bytes).Flag("in_doubt", report.in_doubt);
   JsonLine phases;

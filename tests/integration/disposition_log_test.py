@@ -35,6 +35,8 @@ class DispositionLog(Scenario):
         refused = next(r for r in first["recipients"] if r["address"] == "no@a.test")
         self.assertEqual((refused["code"], refused["enhanced"], refused["text"], refused["stage"]),
                          (550, "5.1.1", "who?", "rcpt"))
+        self.assertEqual(first["reason"], "transient_failure")
+        self.assertNotIn("reason", second)
         self.assertEqual(set(first["seconds"]), {"mail", "rcpt", "data", "body"})
         self.assertEqual(first["remote_address"], f"127.0.0.1:{self.sink.port}")
         self.assertEqual((second["attempt"], second["disposition"], second["code"]),
