@@ -59,7 +59,8 @@ void DispositionLog::Attempt(const mail::ConnectionInfo& connection,
   lines_->Add(line.Take());
 }
 
-void DispositionLog::Final(const mail::Row& row, const mail::Recipient& recipient) {
+void DispositionLog::Final(const mail::Row& row, const mail::Recipient& recipient,
+                           std::uint32_t attempts) {
   const absl::Time now = clock_.Now();
   JsonLine line;
   line.Time("time", now)
@@ -71,7 +72,7 @@ void DispositionLog::Final(const mail::Row& row, const mail::Recipient& recipien
       .Text("recipient", recipient.address)
       .Text("disposition", Name(recipient.disposition));
   AddReply(recipient.last_reply.get(), &line);
-  line.Number("attempts", row.attempts).Time("submitted", row.created);
+  line.Number("attempts", attempts).Time("submitted", row.created);
   line.Seconds("age", now - row.created).Number("size", row.content_bytes);
   lines_->Add(line.Take());
 }

@@ -23,8 +23,8 @@ class DispositionLog {
   // After a transaction. `attempts`: charged to the row before it.
   void Attempt(const mail::ConnectionInfo& connection, const hooks::AttemptReport& report,
                std::uint32_t attempts);
-  // The recipient's disposition is final; the row is as it was before the attempt was charged.
-  void Final(const mail::Row& row, const mail::Recipient& recipient);
+  // The recipient's disposition is final. `attempts`: charged to the row before.
+  void Final(const mail::Row& row, const mail::Recipient& recipient, std::uint32_t attempts);
 
  private:
   const std::unique_ptr<base::LineLog> lines_;

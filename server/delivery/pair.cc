@@ -91,14 +91,15 @@ void Pair::LeaveSession(const queue::QueuedRow& row) {
 
 void Pair::PutBack(queue::RowPtr row) {
   LeaveSession(*row);
-  if (CancelledMeanwhile(row, {})) return;
+  if (CancelledMeanwhile(row)) return;
   queue_.AddActiveFirst(std::move(row));
 }
 
 void Pair::Defer(queue::RowPtr row, const spool::AttemptRef& attempt) {
   LeaveSession(*row);
-  if (CancelledMeanwhile(row, attempt)) return;
+  // What the transaction came to, before what an operator wants instead.
   recorder_.Save(*row, attempt);
+  if (CancelledMeanwhile(row)) return;
   queue_.AddDelayed(std::move(row));
   scheduler_.MaintainSoon(this);  // its due time: the session may idle past it
 }

@@ -153,9 +153,8 @@ class Pair {
   bool Holds(const base::Id& message_id) const;
   std::vector<queue::RowPtr> TakeRow(const mail::Row& wanted);
   // Both: true when nothing is left of the row, which is then finished.
-  bool CancelRow(queue::RowPtr& row, const Cancellation& cancellation,
-                 const spool::AttemptRef& attempt);
-  bool CancelledMeanwhile(queue::RowPtr& row, const spool::AttemptRef& attempt);
+  bool CancelRow(queue::RowPtr& row, const Cancellation& cancellation);
+  bool CancelledMeanwhile(queue::RowPtr& row);
   void OpenConnections();
   bool MayDial(absl::Time steady);
   void WaitUntil(absl::Time steady, mail::RequeueReason reason,

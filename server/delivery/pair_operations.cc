@@ -127,27 +127,26 @@ void Pair::Cancel(const mail::Row& wanted, const Cancellation& cancellation) {
     return;
   }
   queue::RowPtr row = std::move(rows.front());
-  if (!CancelRow(row, cancellation, {})) Add(std::move(row));
+  if (!CancelRow(row, cancellation)) Add(std::move(row));
   scheduler_.MaintainSoon(this);
 }
 
-bool Pair::CancelRow(queue::RowPtr& row, const Cancellation& cancellation,
-                     const spool::AttemptRef& attempt) {
+bool Pair::CancelRow(queue::RowPtr& row, const Cancellation& cancellation) {
   recorder_.Cancel(*row, cancellation.recipients, cancellation.reply);
   if (row->row.final()) {
-    recorder_.Finish(std::move(row), attempt);
+    recorder_.Finish(std::move(row), {});
     return true;
   }
-  recorder_.Save(*row, attempt);
+  recorder_.Save(*row, {});
   return false;
 }
 
-bool Pair::CancelledMeanwhile(queue::RowPtr& row, const spool::AttemptRef& attempt) {
+bool Pair::CancelledMeanwhile(queue::RowPtr& row) {
   const auto found = cancellations_.find(row->row.message_id);
   if (found == cancellations_.end()) return false;
   const Cancellation cancellation = std::move(found->second);
   cancellations_.erase(found);
-  return CancelRow(row, cancellation, attempt);
+  return CancelRow(row, cancellation);
 }
 
 std::uint64_t Pair::Resolve(const mail::Row& wanted, Resolution resolution) {

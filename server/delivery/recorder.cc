@@ -8,10 +8,10 @@
 
 namespace postern::delivery {
 
-void Recorder::Note(const mail::Row& row, const mail::Recipient& recipient) {
-  context_.metrics.CountRecipient(recipient.disposition, context_.clock.Now() - row.created);
+void Recorder::Note(const queue::QueuedRow& row, const mail::Recipient& recipient) {
+  context_.metrics.CountRecipient(recipient.disposition, context_.clock.Now() - row.row.created);
   if (context_.disposition_log != nullptr && IsFinal(recipient.disposition)) {
-    context_.disposition_log->Final(row, recipient);
+    context_.disposition_log->Final(row.row, recipient, row.attempts_before());
   }
 }
 
@@ -49,7 +49,7 @@ void Recorder::Cancel(queue::QueuedRow& row, const std::vector<std::string>& add
     recipient.unreported = true;
     recipient.last_reply = reply;
     recipient.changed = context_.clock.Now();
-    Note(row.row, recipient);
+    Note(row, recipient);
   }
 }
 
@@ -61,7 +61,7 @@ void Recorder::FinishAs(queue::RowPtr row, mail::Disposition disposition,
     recipient.last_reply = reply;
     recipient.unreported = true;
     recipient.changed = context_.clock.Now();
-    Note(row->row, recipient);
+    Note(*row, recipient);
   }
   Finish(std::move(row), {});
 }

@@ -21,7 +21,7 @@ class Recorder {
       : context_(context), ages_(ages), binding_slot_(binding_slot) {}
 
   // Counts and logs a recipient whose disposition was just set. Once for each attempt that set it.
-  void Note(const mail::Row& row, const mail::Recipient& recipient);
+  void Note(const queue::QueuedRow& row, const mail::Recipient& recipient);
 
   // The row has changed and goes on: record its present state. `attempt`: what changed it.
   void Save(queue::QueuedRow& row, const spool::AttemptRef& attempt);

@@ -29,26 +29,31 @@ struct Session::Batch {
   std::string sender;
   std::uint32_t attempts_before = 0;
 
-  // Those that were not tried in this round go first; when there are none, all that are left.
-  Batch(const mail::Row& row, int limit) {
-    const auto pick = [&](Disposition wanted) {
+  // Those that were never offered go first, then those of earlier rounds; when there are none, all
+  // that are left.
+  Batch(const queue::QueuedRow& queued, int limit) {
+    const mail::Row& row = queued.row;
+    const auto pick = [&](Disposition wanted, absl::Time before) {
       for (std::size_t i = 0; i < row.recipients.size(); ++i) {
-        if (row.recipients[i].disposition != wanted) continue;
+        const mail::Recipient& recipient = row.recipients[i];
+        if (recipient.disposition != wanted || recipient.changed >= before) continue;
         if (indices.size() == static_cast<std::size_t>(std::max(limit, 1))) return;
         indices.push_back(i);
         addresses.push_back(row.recipients[i].address);
       }
     };
-    pick(Disposition::kQueued);
-    if (indices.empty()) pick(Disposition::kDeferred);
+    pick(Disposition::kQueued, absl::InfiniteFuture());
+    if (indices.empty()) pick(Disposition::kDeferred, queued.round_began);
+    if (indices.empty()) pick(Disposition::kDeferred, absl::InfiniteFuture());
     message_id = row.message_id;
     sender = row.sender;
-    attempts_before = row.attempts;
+    attempts_before = queued.attempts_before();
   }
 };
 
 asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
-  const Batch batch(row->row,
+  if (row->round_began == absl::InfinitePast()) row->round_began = context_.clock.Now();
+  const Batch batch(*row,
                     dialogue_.capabilities().RecipientLimit(options_->max_recipients_per_batch));
   smtp::Transaction transaction;
   transaction.sender = batch.sender;
@@ -188,7 +193,7 @@ void Session::Apply(queue::RowPtr row, const Batch& batch, const Judgement& judg
     recipient.last_reply = judgement.recipients[i].reply;
     recipient.unreported = true;
     recipient.changed = row->row.last_attempt;
-    pair_.recorder().Note(row->row, recipient);
+    pair_.recorder().Note(*row, recipient);
     ++record.attempts;
     if (recipient.disposition == Disposition::kDelivered) ++record.deliveries;
     if (recipient.disposition == Disposition::kDeferred) ++record.transients;
@@ -204,45 +209,52 @@ void Session::Apply(queue::RowPtr row, const Batch& batch, const Judgement& judg
   Settle(std::move(row), judgement, attempt);
 }
 
-// What becomes of the row as a whole: finished, delayed, or active again.
+// What becomes of the row as a whole: finished, delayed, or active again. The attempt is charged
+// before it is recorded, and once for all transactions of a round.
 void Session::Settle(queue::RowPtr row, const Judgement& judgement,
                      const spool::AttemptRef& attempt) {
-  if (row->row.final()) {
+  const bool final = row->row.final();
+  const bool hold = !final && judgement.in_doubt && pair_.options()->in_doubt_hold;
+  if ((final || hold || judgement.charge) && !std::exchange(row->charged, true)) {
     ++row->row.attempts;
+  }
+  if (final) {
     row->row.in_doubt = false;
     return pair_.Finish(std::move(row), attempt);
   }
   row->row.reason = judgement.reason;
-  if (judgement.in_doubt && pair_.options()->in_doubt_hold) {
-    // The whole row, also recipients that were not offered yet: they share its next attempt.
-    ++row->row.attempts;
-    row->row.next_attempt = absl::InfiniteFuture();
-    return pair_.Defer(std::move(row), attempt);
-  }
-  const bool more_to_try =
-      std::any_of(row->row.recipients.begin(), row->row.recipients.end(),
-                  [](const mail::Recipient& r) { return r.disposition == Disposition::kQueued; });
-  if (more_to_try || !judgement.charge) {
+  const bool more_to_try = std::any_of(
+      row->row.recipients.begin(), row->row.recipients.end(), [&row](const mail::Recipient& r) {
+        return r.disposition == Disposition::kQueued ||
+               (r.disposition == Disposition::kDeferred && r.changed < row->round_began);
+      });
+  if (!hold && (more_to_try || !judgement.charge)) {
     if (!judgement.charge) ++row->free_requeues;
-    pair_.recorder().Save(*row, attempt);  // also takes back the mark
+    if (!more_to_try) row->round_began = absl::InfinitePast();  // all of them once more
+    pair_.recorder().Save(*row, attempt);                       // also takes back the mark
     return pair_.PutBack(std::move(row));
   }
-  row->free_requeues = 0;
-  ++row->row.attempts;
   const mail::DeliveryOptions& options = *pair_.options();
-  if (options.max_retries >= 0 &&
-      row->row.attempts > static_cast<std::uint32_t>(options.max_retries)) {
+  if (hold) {
+    // The whole row, also recipients that were not offered yet: they share its next attempt.
+    row->row.next_attempt = absl::InfiniteFuture();
+  } else if (options.max_retries >= 0 &&
+             row->row.attempts > static_cast<std::uint32_t>(options.max_retries)) {
     for (mail::Recipient& recipient : row->row.recipients) {
       if (IsFinal(recipient.disposition)) continue;
       recipient.disposition = Disposition::kFailed;
       recipient.unreported = true;
       recipient.changed = row->row.last_attempt;
-      pair_.recorder().Note(row->row, recipient);
+      pair_.recorder().Note(*row, recipient);
     }
     return pair_.Finish(std::move(row), attempt);
+  } else {
+    row->free_requeues = 0;
+    row->row.next_attempt =
+        context_.clock.Now() + queue::RetryDelay(options, row->row.attempts, base::RandomUint64());
   }
-  row->row.next_attempt =
-      context_.clock.Now() + queue::RetryDelay(options, row->row.attempts, base::RandomUint64());
+  row->charged = false;
+  row->round_began = absl::InfinitePast();
   pair_.Defer(std::move(row), attempt);
 }
 

@@ -24,9 +24,16 @@ struct QueuedRow {
   mail::Row row;
   // Times it went back to active without a charged attempt since the last charged one.
   std::uint8_t free_requeues = 0;
+  // The present round, in which each recipient is offered once, in one transaction or in several:
+  bool charged = false;  // its attempt is charged to the row already
+  // Infinite past: none has begun. Recipients that were deferred before it are still to be offered.
+  absl::Time round_began = absl::InfinitePast();
   // Set for messages of several rows: what finishing the message needs. Null: the only row
   // that could be read.
   std::shared_ptr<MessageRecord> message;
+
+  // Charged to the row before the present round.
+  std::uint32_t attempts_before() const { return row.attempts - (charged ? 1 : 0); }
 };
 using RowPtr = std::unique_ptr<QueuedRow>;
 

@@ -2,8 +2,8 @@
 
 import unittest
 
-from postern.v1 import delivery_pb2
-from scenario import Scenario, dispositions, recipient_states, scaled, scope
+from postern.v1 import delivery_pb2, types_pb2
+from scenario import Scenario, dispositions, recipient_states, scaled, scope, short
 
 
 class CancelMessage(Scenario):
@@ -39,9 +39,15 @@ class CancelMessage(Scenario):
         message = self.cancel(ident)
         self.assertTrue(message.rows[0].in_session)
         self.assertEqual(dispositions(message), {"r@a.test": "QUEUED"})
+        outcomes = self.daemon.outcomes()
         self.sink.gates.release("dot")
-        self.daemon.wait_dispositions(ident, "CANCELLED")
+        message = self.daemon.wait_dispositions(ident, "CANCELLED")
         self.assertEqual(len(self.sink.transactions), 1)
+        # What the receiver said is told, and what the operator did after it.
+        told = [(short(types_pb2.Disposition, o.disposition), o.reply.code, o.attempts)
+                for o in outcomes.wait_outcomes(2)]
+        self.assertEqual(told, [("DEFERRED", 451, 1), ("CANCELLED", 550, 1)])
+        self.assertEqual([r.reply.code for r in message.rows[0].history][0], 451)
 
     def test_a_row_in_a_session_that_is_delivered(self):
         self.dns.domain("a.test")

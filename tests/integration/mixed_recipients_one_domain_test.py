@@ -42,6 +42,30 @@ class MixedRecipientsOneDomain(Scenario):
         self.deliver(*[f"r{i}@a.test" for i in range(5)])
         self.assertEqual(sorted(len(m.recipients) for m in self.sink.messages), [1, 2, 2])
 
+    def test_charges_one_attempt_for_all_batches_and_before_the_first_is_recorded(self):
+        self.dns.domain("a.test")
+        self.make_daemon(options={"max_recipients_per_batch": 2, "max_outbound_connections": 1})
+        self.daemon.start()
+        outcomes = self.daemon.outcomes()
+        message = self.daemon.message(self.deliver(*[f"r{i}@a.test" for i in range(5)]))
+        self.assertEqual([o.attempts for o in outcomes.wait_outcomes(5)], [1] * 5)
+        self.assertEqual(message.rows[0].attempts, 1)
+
+    def test_offers_every_deferred_recipient_once_in_each_round(self):
+        self.dns.domain("a.test")
+        self.make_daemon(options={"max_recipients_per_batch": 2, "max_outbound_connections": 1})
+        self.daemon.start()
+        outcomes = self.daemon.outcomes()
+        # In the first round all of them are deferred, in the second those that are offered first.
+        self.sink.rule("rcpt", times=5, reply="452 4.2.2 Mailbox full")
+        self.sink.rule("rcpt", recipient="^r[01]@", times=2, reply="452 4.2.2 Mailbox full")
+        self.deliver(*[f"r{i}@a.test" for i in range(5)])
+        rounds = {}
+        for outcome in outcomes.wait_outcomes(12):
+            rounds.setdefault(outcome.attempts, []).append(outcome.recipient)
+        everyone = [f"r{i}@a.test" for i in range(5)]
+        self.assertEqual(rounds, {1: everyone, 2: everyone, 3: everyone[:2]})
+
 
 if __name__ == "__main__":
     unittest.main()
