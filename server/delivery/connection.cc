@@ -280,8 +280,10 @@ asio::awaitable<ConnectionEnd> Connection::Dial(Pair& pair, DialTarget target,
   const std::shared_ptr<const mail::DeliveryOptions> options = pair.options();
   const auto source = SourceFor(target.endpoint.address(), *options);
   const absl::Time dialled = pair.context_.clock.Steady();
+  const net::SocketCalls* calls = pair.context_.socket_calls;
+  if (calls == nullptr) calls = &net::kSystemCalls;
   net::ConnectResult result =
-      co_await net::Connect(target.endpoint, source, options->connect_timeout);
+      co_await net::Connect(target.endpoint, source, options->connect_timeout, *calls);
   pair.context_.metrics.Phase(mail::SmtpStage::kConnect)
       .Observe(pair.context_.clock.Steady() - dialled);
   if (result.stream == nullptr) {

@@ -15,6 +15,10 @@
 #include "server/mail/options.h"
 #include "server/spool/spool.h"
 
+namespace postern::net {
+struct SocketCalls;
+}
+
 namespace postern::delivery {
 
 struct Context {
@@ -30,6 +34,8 @@ struct Context {
   std::atomic<bool> draining{false};
   HoldTable holds{spool, clock};
   DispositionLog* disposition_log = nullptr;  // null: none
+  const net::SocketCalls* socket_calls =
+      nullptr;  // of connections to receivers; null: the system's
 };
 
 }  // namespace postern::delivery
