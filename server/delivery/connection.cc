@@ -73,8 +73,14 @@ std::unique_ptr<HostTable::Permit> AskForHost(Pair& pair, const DialTarget& targ
     refusals.retry_at = std::min(refusals.retry_at, avoided);
     return nullptr;
   }
-  // Health is that of an address as seen from ours: a blocked binding must not stop the others.
   const auto source = SourceFor(target.endpoint.address(), options);
+  const auto has_route = [&] { return net::HasRoute(target.endpoint, source); };
+  const LocalFaults::Side side{pair.binding_slot(), target.endpoint.address().is_v6()};
+  if (const auto ours = pair.context().local_faults.Find(side, has_route, now)) {
+    refusals.Add(*ours);
+    return nullptr;
+  }
+  // Health is that of an address as seen from ours: a blocked binding must not stop the others.
   const std::string from = source.has_value() ? source->to_string() : std::string();
   HostTable::Answer answer =
       pair.context().hosts.Acquire(from, host, HostLimits(options), now, turn);
@@ -203,6 +209,7 @@ asio::awaitable<ConnectionEnd> Connection::Walk(Pair& pair, DialPlan plan,
   std::vector<std::string> unreachable;
   std::size_t allowed = 0;
   std::size_t dialled = 0;
+  bool reached_out = false;  // dialled, and not kept from it by a fault of ours
   const std::shared_ptr<const mail::DeliveryOptions> options = pair.options();
   for (std::size_t i = 0; i < plan.targets.size(); ++i) {
     const DialTarget& target = plan.targets[i];
@@ -216,7 +223,13 @@ asio::awaitable<ConnectionEnd> Connection::Walk(Pair& pair, DialPlan plan,
     ++dialled;
     turn.reset();
     DialTarget copy = target;
-    end = co_await Dial(pair, std::move(copy), std::move(permit));
+    ConnectionEnd dial = co_await Dial(pair, std::move(copy), std::move(permit));
+    if (dial.local_fault.has_value()) {
+      refusals.Add(*dial.local_fault);
+      continue;
+    }
+    reached_out = true;
+    end = std::move(dial);
     if (end.try_plaintext) {
       plan.targets[i--].plaintext = true;  // the same host again
       continue;
@@ -231,7 +244,7 @@ asio::awaitable<ConnectionEnd> Connection::Walk(Pair& pair, DialPlan plan,
   if (allowed == 0) {
     RaiseFailure(pair, ConnError::kProhibitedIp, "every address is in prohibited_hosts");
     pair.FailActive(*Words(550, "5.4.4", "every host of the domain is in prohibited_hosts"));
-  } else if (dialled == 0 && refusals.any()) {
+  } else if (!reached_out && refusals.any()) {
     turn.reset();
     NoHost(pair, refusals);
   }
@@ -252,6 +265,10 @@ void Connection::NoHost(Pair& pair, const Refusals& refusals) {
     parking.hosts = refusals.full;
     detail =
         absl::StrCat("max_connections_per_host reached at ", absl::StrJoin(refusals.full, ", "));
+  } else if (refusals.backed_off.empty()) {
+    // Told when its period began, by whoever found it.
+    parking.until = refusals.retry_at;
+    parking.local_fault = refusals.local_fault;
   } else {
     error = ConnError::kNoMxsReachable;
     parking.grant = HostTable::Grant::kBackedOff;
@@ -267,6 +284,21 @@ void Connection::NoHost(Pair& pair, const Refusals& refusals) {
   pair.Park(std::move(parking));
 }
 
+ConnectionEnd Connection::NoteLocalFault(Pair& pair, const mail::ConnectionInfo& info,
+                                         const net::ConnectResult& result, bool v6,
+                                         std::shared_ptr<const mail::Reply> reply) {
+  const LocalFaults::Side side{pair.binding_slot(), v6};
+  ConnectionEnd end;
+  end.reason = RequeueReason::kLocalFault;
+  end.local_fault = pair.context_.local_faults.Note(result.fault, side, std::move(reply),
+                                                    pair.options()->host_failure_retry,
+                                                    pair.context_.clock.Steady());
+  // A state that lasts is not a storm of events: those of one period are one.
+  const ConnError error = FromNet(result.failure);
+  if (end.local_fault->began) Raise(pair, info, error, static_cast<int>(error), result.detail);
+  return end;
+}
+
 // One address.
 asio::awaitable<ConnectionEnd> Connection::Dial(Pair& pair, DialTarget target,
                                                 std::unique_ptr<HostTable::Permit> permit) {
@@ -279,6 +311,7 @@ asio::awaitable<ConnectionEnd> Connection::Dial(Pair& pair, DialTarget target,
   const std::string host = info.remote_address;
   const std::shared_ptr<const mail::DeliveryOptions> options = pair.options();
   const auto source = SourceFor(target.endpoint.address(), *options);
+  const LocalFaults::Side side{pair.binding_slot(), target.endpoint.address().is_v6()};
   const absl::Time dialled = pair.context_.clock.Steady();
   const net::SocketCalls* calls = pair.context_.socket_calls;
   if (calls == nullptr) calls = &net::kSystemCalls;
@@ -287,19 +320,21 @@ asio::awaitable<ConnectionEnd> Connection::Dial(Pair& pair, DialTarget target,
   pair.context_.metrics.Phase(mail::SmtpStage::kConnect)
       .Observe(pair.context_.clock.Steady() - dialled);
   if (result.stream == nullptr) {
+    auto reply = Words(451, "4.4.1",
+                       absl::StrCat(info.mx_host, " ", info.remote_address, ": ", result.detail));
+    if (result.fault != net::LocalFault::kNone) {
+      permit->Report(HostOutcome::kUnknown, pair.context_.clock.Steady());
+      co_return NoteLocalFault(pair, info, result, side.v6, std::move(reply));
+    }
     const ConnError error = FromNet(result.failure);
-    const bool ours =
-        error == ConnError::kSocket || error == ConnError::kIoctl || error == ConnError::kBind;
-    permit->Report(ours ? HostOutcome::kUnknown : HostOutcome::kNoRoute,
-                   pair.context_.clock.Steady());
+    permit->Report(HostOutcome::kNoRoute, pair.context_.clock.Steady());
     Raise(pair, info, error, static_cast<int>(error), result.detail);
     ConnectionEnd end;
     end.host = host;
-    end.reply = Words(451, "4.4.1",
-                      absl::StrCat(info.mx_host, " ", info.remote_address, ": ", result.detail));
-    if (ours) end.reason = RequeueReason::kLocalFault;
+    end.reply = std::move(reply);
     co_return end;
   }
+  pair.context_.local_faults.NoteConnected(side);
   info.local_address = result.stream->local_address();
   Raise(pair, info, ConnError::kNone, result.stream->native_handle(), "");
   --pair.dialing_;

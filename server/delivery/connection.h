@@ -1,6 +1,7 @@
 // Connection: one connection of a pair, from the question where to dial to the end of its session.
 #pragma once
 
+#include <algorithm>
 #include <asio/awaitable.hpp>
 
 #include "server/delivery/pair.h"
@@ -13,9 +14,16 @@ namespace postern::delivery {
 struct Refusals {
   std::vector<std::string> backed_off, full;
   bool server_full = false;
-  absl::Time retry_at = absl::InfiniteFuture();  // steady; the earliest end of a back-off
+  absl::Time retry_at = absl::InfiniteFuture();    // steady; the earliest end of a back-off
+  std::shared_ptr<const mail::Reply> local_fault;  // of ours; retry_at is also its end
 
-  bool any() const { return server_full || !backed_off.empty() || !full.empty(); }
+  void Add(const LocalFaults::Suspension& suspension) {
+    retry_at = std::min(retry_at, suspension.until);
+    local_fault = suspension.reply;
+  }
+  bool any() const {
+    return server_full || !backed_off.empty() || !full.empty() || local_fault != nullptr;
+  }
 };
 
 class Connection {
@@ -31,6 +39,10 @@ class Connection {
                                              std::unique_ptr<HostTable::Permit> permit);
   static asio::awaitable<ConnectionEnd> Walk(Pair& pair, DialPlan plan,
                                              std::unique_ptr<HostTable::Turn>& turn);
+  // A fault of ours, of which the pair's attempt is told if it is news.
+  static ConnectionEnd NoteLocalFault(Pair& pair, const mail::ConnectionInfo& info,
+                                      const net::ConnectResult& result, bool v6,
+                                      std::shared_ptr<const mail::Reply> reply);
   // No host of the walk could be dialled: tells the pair when it may try again.
   static void NoHost(Pair& pair, const Refusals& refusals);
   // Raises post_initiate_connection_smtp for an attempt that reached no address.

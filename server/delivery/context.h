@@ -7,6 +7,7 @@
 #include "server/delivery/disposition_log.h"
 #include "server/delivery/holds.h"
 #include "server/delivery/host_table.h"
+#include "server/delivery/local_faults.h"
 #include "server/delivery/metrics.h"
 #include "server/delivery/open_rows.h"
 #include "server/delivery/pair_board.h"
@@ -30,6 +31,7 @@ struct Context {
   DeliveryMetrics& metrics;
   PairBoard board{};
   HostTable hosts{};
+  LocalFaults local_faults{};
   OpenRows open_rows{};
   std::atomic<bool> draining{false};
   HoldTable holds{spool, clock};

@@ -22,8 +22,9 @@ constexpr absl::Duration kFirstRedial = absl::Seconds(1);
 // A state that lasts is not a storm of attempts.
 constexpr absl::Duration kShortestParking = absl::Seconds(1);
 
-const char* Words(HostTable::Grant grant) {
-  switch (grant) {
+const char* Words(const Parking& parking) {
+  if (parking.local_fault != nullptr) return "local fault";
+  switch (parking.grant) {
     case HostTable::Grant::kGranted:
       return "";
     case HostTable::Grant::kBackedOff:
@@ -170,13 +171,16 @@ void Pair::Park(Parking parking) {
   const absl::Time wall = parking.until == absl::InfiniteFuture()
                               ? absl::InfiniteFuture()
                               : context_.clock.Now() + (parking.until - parked_at_);
+  const bool local = parking.local_fault != nullptr;
+  if (local) last_failure_ = parking.local_fault;
   context_.board.Set(*key_, PairTrouble{wall,
-                                        parking.grant == HostTable::Grant::kBackedOff
+                                        local ? mail::RequeueReason::kLocalFault
+                                        : parking.grant == HostTable::Grant::kBackedOff
                                             ? mail::RequeueReason::kHostBackoff
                                             : mail::RequeueReason::kThrottled,
-                                        nullptr});
+                                        parking.local_fault});
   parking_ = std::move(parking);
-  WaitForHosts(parking_->grant, parking_->hosts);
+  if (!local) WaitForHosts(parking_->grant, parking_->hosts);
 }
 
 void Pair::WaitForHosts(HostTable::Grant refused, const std::vector<std::string>& hosts) {
@@ -407,7 +411,7 @@ QueueInfo Pair::info() const {
     } else if (backoff_until_ > steady) {
       info.waiting_for = "back-off";
     } else if (parking_.has_value()) {
-      info.waiting_for = Words(parking_->grant);
+      info.waiting_for = Words(*parking_);
     } else if (redial_at_ > steady) {
       info.waiting_for = "redial rate";
     } else if (dialing_ > 0) {

@@ -40,6 +40,8 @@ struct ConnectionEnd {
   std::string host;                          // "192.0.2.1:25" of the last that was dialled
   std::vector<std::string> unreachable;      // hosts that could not be connected to
   bool try_plaintext = false;                // TLS failed, and may be done without
+  // A fault of ours kept it from being dialled; nothing else is said then.
+  std::optional<LocalFaults::Suspension> local_fault;
 };
 
 // What CancelMessage asks of a row.
@@ -51,8 +53,9 @@ struct Cancellation {
 // Why a pair may not dial although nothing failed just now.
 struct Parking {
   HostTable::Grant grant = HostTable::Grant::kGranted;
-  absl::Time until;                // steady; infinite: until it is woken
-  std::vector<std::string> hosts;  // whose back-off, or places, it is about
+  absl::Time until;                                  // steady; infinite: until it is woken
+  std::vector<std::string> hosts;                    // whose back-off, or places, it is about
+  std::shared_ptr<const mail::Reply> local_fault{};  // not null: that, and no host
 };
 
 HostTable::Limits HostLimits(const mail::DeliveryOptions& options);

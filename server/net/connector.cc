@@ -20,13 +20,6 @@ namespace {
 
 using asio::ip::tcp;
 
-ConnectResult Fail(ConnectFailure failure, const std::error_code& error) {
-  ConnectResult result;
-  result.failure = failure;
-  result.detail = error.message();
-  return result;
-}
-
 ConnectFailure ClassOfConnectError(const std::error_code& error) {
   switch (error.value()) {
     case ENETUNREACH:
@@ -71,7 +64,56 @@ ConnectFailure Prepare(tcp::socket* socket, const tcp& protocol,
   return *error ? ConnectFailure::kBind : ConnectFailure::kNone;
 }
 
+// Whose fault a failure is.
+LocalFault FaultOf(ConnectFailure failure, const std::error_code& error,
+                   const tcp::endpoint& remote, const std::optional<asio::ip::address>& source) {
+  switch (failure) {
+    case ConnectFailure::kSocket:
+      return error.value() == EAFNOSUPPORT ? LocalFault::kFamily : LocalFault::kMachine;
+    case ConnectFailure::kIoctl:
+      return LocalFault::kMachine;
+    case ConnectFailure::kBind:
+      // Without a source of our own choice there is none to be missing: no address of the family.
+      return source.has_value() || HasRoute(remote, source) ? LocalFault::kSource
+                                                            : LocalFault::kFamily;
+    case ConnectFailure::kUnreachable:
+      // A router on the way may have said it, which is not for us to answer for.
+      return HasRoute(remote, source) ? LocalFault::kNone : LocalFault::kFamily;
+    case ConnectFailure::kNone:
+    case ConnectFailure::kConnect:
+    case ConnectFailure::kTimeout:
+      break;
+  }
+  return LocalFault::kNone;
+}
+
+ConnectResult Fail(ConnectFailure failure, const std::error_code& error,
+                   const tcp::endpoint& remote, const std::optional<asio::ip::address>& source) {
+  ConnectResult result;
+  result.failure = failure;
+  result.fault = FaultOf(failure, error, remote, source);
+  result.detail = error.message();
+  return result;
+}
+
 }  // namespace
+
+bool HasRoute(const tcp::endpoint& remote, const std::optional<asio::ip::address>& source) {
+  // Connecting a datagram socket looks up the route, and no more.
+  const int fd = ::socket(remote.protocol().family(), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return errno != EAFNOSUPPORT;
+  int failed = 0;
+  if (source.has_value()) {
+    const tcp::endpoint from(*source, 0);
+    failed = ::bind(fd, from.data(), static_cast<socklen_t>(from.size()));
+  }
+  // When it is the source that is missing, nothing is known of routes.
+  const bool connected =
+      failed != 0 || ::connect(fd, remote.data(), static_cast<socklen_t>(remote.size())) == 0;
+  const int why = errno;
+  ::close(fd);
+  return connected || (why != ENETUNREACH && why != ENETDOWN && why != EADDRNOTAVAIL);
+}
 
 absl::string_view Name(ConnectFailure failure) {
   switch (failure) {
@@ -100,7 +142,9 @@ asio::awaitable<ConnectResult> Connect(tcp::endpoint remote,
   tcp::socket socket(executor);
   std::error_code error;
   const ConnectFailure local_fault = Prepare(&socket, remote.protocol(), source, calls, &error);
-  if (local_fault != ConnectFailure::kNone) co_return Fail(local_fault, error);
+  if (local_fault != ConnectFailure::kNone) {
+    co_return Fail(local_fault, error, remote, source);
+  }
 
   Watchdog watchdog(executor, [&socket] {
     std::error_code ignored;
@@ -111,9 +155,11 @@ asio::awaitable<ConnectResult> Connect(tcp::endpoint remote,
   const auto [connect_error] = co_await socket.async_connect(remote, kAsTuple);
   if (watchdog.expired()) {
     error = std::error_code(ETIMEDOUT, std::system_category());
-    co_return Fail(ConnectFailure::kTimeout, error);
+    co_return Fail(ConnectFailure::kTimeout, error, remote, source);
   }
-  if (connect_error) co_return Fail(ClassOfConnectError(connect_error), connect_error);
+  if (connect_error) {
+    co_return Fail(ClassOfConnectError(connect_error), connect_error, remote, source);
+  }
 
   ConnectResult result;
   result.stream = std::make_unique<TcpStream>(std::move(socket));

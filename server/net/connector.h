@@ -11,12 +11,12 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "server/net/local_fault.h"
 #include "server/net/stream.h"
 
 namespace postern::net {
 
-// Why there is no connection: exactly one. The first three are faults of this machine, never of the
-// host that was dialled.
+// Why there is no connection: exactly one. Whose fault it is, ConnectResult::fault says.
 enum class ConnectFailure : unsigned char {
   kNone = 0,
   kSocket,       // socket(): no descriptors, no such address family
@@ -33,7 +33,8 @@ absl::string_view Name(ConnectFailure failure);
 struct ConnectResult {
   std::unique_ptr<Stream> stream;  // null on failure
   ConnectFailure failure = ConnectFailure::kNone;
-  std::string detail;  // on failure: the error in words
+  LocalFault fault = LocalFault::kNone;  // on failure: not kNone: this machine's, not the host's
+  std::string detail;                    // on failure: the error in words
 };
 
 // The system calls that prepare a socket: a seam, because they fail only on a machine in trouble.
@@ -42,6 +43,11 @@ struct SocketCalls {
   int (*setsockopt)(int fd, int level, int option, const void* value, socklen_t size);
 };
 inline constexpr SocketCalls kSystemCalls{::socket, ::setsockopt};
+
+// Does a route of this machine lead to `remote` (from `source`, if there is one)? Asks the kernel
+// and sends nothing; true when it cannot be asked.
+bool HasRoute(const asio::ip::tcp::endpoint& remote,
+              const std::optional<asio::ip::address>& source);
 
 // Dials `remote` on the executor of the calling coroutine, from `source` (any port) if there is
 // one. Infinite `timeout`: the kernel's own. Cancelled (asio) attempts end as kConnect. Does not

@@ -17,7 +17,9 @@ v1::RequeueReason WaitReason(const std::string& waiting_for) {
   if (waiting_for == "redial rate" || absl::StrContains(waiting_for, "max_")) {
     return v1::REQUEUE_REASON_THROTTLED;
   }
-  if (waiting_for == "spool") return v1::REQUEUE_REASON_LOCAL_FAULT;
+  if (waiting_for == "spool" || waiting_for == "local fault") {
+    return v1::REQUEUE_REASON_LOCAL_FAULT;
+  }
   return v1::REQUEUE_REASON_UNSPECIFIED;
 }
 

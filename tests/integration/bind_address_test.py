@@ -2,7 +2,7 @@
 
 import unittest
 
-from postern.v1 import control_pb2
+from postern.v1 import control_pb2, types_pb2
 from scenario import Scenario, reason_of, scaled
 
 
@@ -36,6 +36,27 @@ class BindAddress(Scenario):
         self.assertEqual(self.sink.connections, [])
         # The host is not to blame: others go there at once.
         self.deliver("r@a.test")
+
+    def test_a_missing_address_suspends_the_binding_with_one_event_for_all_its_queues(self):
+        self.dns.domain("a.test")
+        self.dns.domain("b.test")
+        self.make_daemon(options={"host_failure_retry": "1h"}, bindings=[
+            {"name": "far", "options": {"bind_address": ["198.51.100.1"]}}]).start()
+        watch = self.daemon.watch()
+        idents = [self.daemon.submit([f"r@{domain}"], binding="far")
+                  for domain in ("a.test", "b.test")]
+        for ident in idents:
+            message = self.daemon.wait_message(ident, lambda m: reason_of(m) == "LOCAL_FAULT",
+                                               what="reason LOCAL_FAULT")
+            self.assertEqual(message.rows[0].attempts, 0)
+        # Three periods, of 1 s, 2 s and 4 s: both queues try again in each, one is told.
+        number = types_pb2.CONN_ERROR_BIND
+        events = watch.wait_events("post_initiate_connection_smtp", 3,
+                                   lambda e: e.post_initiate_connection_smtp.error == number)
+        times = [e.time.ToNanoseconds() for e in events]
+        self.assertGreaterEqual(times[1] - times[0], 900_000_000)
+        self.assertGreaterEqual(times[2] - times[1], 1_900_000_000)
+        self.assertEqual(self.sink.connections, [])
 
 
 class AddressFamily(Scenario):

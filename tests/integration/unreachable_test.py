@@ -1,4 +1,4 @@
-"""No route to the receiver: CONN_ERR_CONNECT_NETWORK. In a network namespace without any."""
+"""No route of this machine: CONN_ERR_CONNECT_NETWORK, which suspends the address family. In a network namespace without any."""
 
 import os
 import shlex
@@ -25,6 +25,7 @@ class Unreachable(Scenario):
         os.chmod(program, 0o755)
         listener = "unix:" + os.path.join(self.directory, "postern.sock")
         self.make_daemon(server={"grpc_listeners": [{"address": listener}], "http_listener": None},
+                         options={"host_failure_retry": "1h"},
                          routes=[{"domain": "*", "hosts": ["192.0.2.1", "192.0.2.2"]}])
         with unittest.mock.patch.dict(os.environ, POSTERND=program):
             self.daemon.start()
@@ -34,11 +35,17 @@ class Unreachable(Scenario):
         self.assertEqual(event.post_initiate_connection_smtp.probable_message_id, ident)
         self.assertTrue(event.connection.remote_address.startswith("192.0.2.1:"), event)
         self.assertIn("unreachable", event.post_initiate_connection_smtp.detail.lower())
-        self.daemon.wait_message(ident, lambda m: reason_of(m) == "CONNECT_FAILED",
-                                 what="reason CONNECT_FAILED")
-        # Every address was tried, in order, and told.
-        second = watch.wait_events("post_initiate_connection_smtp", 2)[1]
-        self.assertEqual(second.connection.remote_address, f"192.0.2.2:{self.sink.port}")
+        # The fault is of this machine, not of the host, and holds for the family: what else has no
+        # route waits with it, and is not told.
+        self.daemon.wait_message(ident, lambda m: reason_of(m) == "LOCAL_FAULT",
+                                 what="reason LOCAL_FAULT")
+        other = self.daemon.submit(["r@b.test"])
+        self.daemon.wait_message(other, lambda m: reason_of(m) == "LOCAL_FAULT",
+                                 what="reason LOCAL_FAULT")
+        # Each period has one event, and the second one is twice as long.
+        events = watch.wait_events("post_initiate_connection_smtp", 2)
+        self.assertEqual({e.connection.remote_address for e in events},
+                         {f"192.0.2.1:{self.sink.port}"})
 
 
 if __name__ == "__main__":

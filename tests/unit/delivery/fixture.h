@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +22,18 @@
 #include "tests/unit/hooks/fixture.h"
 
 namespace postern::delivery {
+
+// The system's clock, whose steady time the test may stop: what waits for it waits on.
+class TestClock final : public base::Clock {
+ public:
+  void Stop() { stopped_at_ = system_.Steady(); }
+  absl::Time Now() const override { return system_.Now(); }
+  absl::Time Steady() const override { return stopped_at_.value_or(system_.Steady()); }
+
+ private:
+  base::SystemClock system_;
+  std::optional<absl::Time> stopped_at_;
+};
 
 // The options of each binding; change them before Start().
 class TestOptions final : public mail::OptionsSource {
@@ -151,7 +164,7 @@ class DeliveryTest : public hooks::HooksTest {
   asio::io_context io_;
   // Takes connections and says nothing.
   asio::ip::tcp::acceptor listener_{io_, {asio::ip::address_v4::loopback(), 0}};
-  base::SystemClock clock_;
+  TestClock clock_;  // stop it before Start()
   base::Registry registry_;
   postern::testing::MemorySpool spool_;
   TestOptions options_;

@@ -110,24 +110,51 @@ int NoOption(int, int, int, const void*, socklen_t) {
   return -1;
 }
 
-ConnectFailure FailureWith(const SocketCalls& calls) {
+int NoFamily(int, int, int) {
+  errno = EAFNOSUPPORT;
+  return -1;
+}
+
+ConnectResult ResultWith(const SocketCalls& calls) {
   asio::io_context io;
   tcp::acceptor acceptor(io, tcp::endpoint(kLoopback, 0));
-  ConnectFailure failure = ConnectFailure::kNone;
+  ConnectResult result;
   const auto dial = [](tcp::endpoint to, const SocketCalls* with,
-                       ConnectFailure* out) -> asio::awaitable<void> {
+                       ConnectResult* out) -> asio::awaitable<void> {
     const std::optional<asio::ip::address> source(kLoopback);
-    const ConnectResult result = co_await Connect(to, source, absl::Seconds(60), *with);
-    *out = result.failure;
+    *out = co_await Connect(to, source, absl::Seconds(60), *with);
   };
-  RunToEnd(io, dial(acceptor.local_endpoint(), &calls, &failure));
-  return failure;
+  RunToEnd(io, dial(acceptor.local_endpoint(), &calls, &result));
+  result.stream.reset();
+  return result;
 }
+
+ConnectFailure FailureWith(const SocketCalls& calls) { return ResultWith(calls).failure; }
 
 TEST(ConnectorTest, TellsWhichStepOfThePreparationFailed) {
   EXPECT_EQ(FailureWith(kSystemCalls), ConnectFailure::kNone);
   EXPECT_EQ(FailureWith({NoSocket, ::setsockopt}), ConnectFailure::kSocket);
   EXPECT_EQ(FailureWith({::socket, NoOption}), ConnectFailure::kIoctl);
+}
+
+TEST(ConnectorTest, TellsFaultsOfThisMachineFromTheHosts) {
+  EXPECT_EQ(ResultWith(kSystemCalls).fault, LocalFault::kNone);
+  EXPECT_EQ(ResultWith({NoSocket, ::setsockopt}).fault, LocalFault::kMachine);
+  EXPECT_EQ(ResultWith({NoFamily, ::setsockopt}).fault, LocalFault::kFamily);
+  EXPECT_EQ(ResultWith({::socket, NoOption}).fault, LocalFault::kMachine);
+  asio::io_context io;
+  tcp::endpoint nobody;
+  {
+    tcp::acceptor acceptor(io, tcp::endpoint(kLoopback, 0));
+    nobody = acceptor.local_endpoint();
+  }
+  EXPECT_EQ(Dial(io, nobody).fault, LocalFault::kNone);
+  EXPECT_EQ(Dial(io, nobody, asio::ip::make_address("198.51.100.1")).fault, LocalFault::kSource);
+}
+
+TEST(ConnectorTest, AsksTheKernelForARouteWithoutSendingAnything) {
+  EXPECT_TRUE(HasRoute(tcp::endpoint(kLoopback, 9), std::nullopt));
+  EXPECT_TRUE(HasRoute(tcp::endpoint(kLoopback, 9), kLoopback));
 }
 
 TEST(ConnectorTest, CallsAPeerThatDoesNotAnswerATimeout) {

@@ -75,6 +75,15 @@ TEST_F(ControlTest, ListQueuesSaysThatLimitsThrottle) {
   }
 }
 
+TEST_F(ControlTest, ListQueuesSaysThatAFaultOfThisMachineKeepsMailWaiting) {
+  control.queues = {QueueOf("a.example")};
+  control.queues[0].waiting_for = "local fault";
+  Start();
+  v1::ListQueuesResponse page;
+  ASSERT_TRUE(control_stub->ListQueues(Context().get(), {}, &page).ok());
+  EXPECT_EQ(page.queues(0).reason(), v1::REQUEUE_REASON_LOCAL_FAULT);
+}
+
 TEST_F(ControlTest, ListQueuesNamesABadGlob) {
   Start();
   v1::ListQueuesRequest request;
