@@ -83,10 +83,10 @@ class DecideSession : public Subscription {
  public:
   virtual const Attached& attached() const = 0;
 
-  // Takes the client's verdicts; each gets one VerdictResult from Take(). RESOURCE_EXHAUSTED when
-  // the client does not read its results (more than 8192 wait): end the stream. After Detach: all
-  // STALE.
-  virtual absl::Status Verdicts(std::vector<Verdict> verdicts) = 0;
+  // Takes the client's verdicts; each gets one VerdictResult from Take(), and those that were
+  // DENIED are returned too, for the audit. RESOURCE_EXHAUSTED when the client does not read its
+  // results (more than 8192 wait): end the stream. After Detach: all STALE.
+  virtual absl::StatusOr<std::vector<VerdictResult>> Verdicts(std::vector<Verdict> verdicts) = 0;
 
   // "I have read everything up to this position." Frees the buffer. INVALID_ARGUMENT when it goes
   // back or ahead of what was taken; nothing is changed then.

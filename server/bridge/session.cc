@@ -21,18 +21,21 @@ AttachedSession::~AttachedSession() {
   stream_->Release();
 }
 
-absl::Status AttachedSession::Verdicts(std::vector<Verdict> verdicts) {
+absl::StatusOr<std::vector<VerdictResult>> AttachedSession::Verdicts(
+    std::vector<Verdict> verdicts) {
   if (stream_->pending_results() + verdicts.size() > kMaxPendingResults) {
     return absl::ResourceExhaustedError("verdict_results: too many wait to be read");
   }
   Notifications notify;
+  std::vector<VerdictResult> denied;
   for (Verdict& verdict : verdicts) {
     VerdictResult result = desk_.Apply(stream_, std::move(verdict));
     stream_->spec().provider->CountResult(result.status);
+    if (result.status == VerdictStatus::kDenied) denied.push_back(result);
     stream_->AddResult(std::move(result), &notify);
   }
   Notify(notify);
-  return absl::OkStatus();
+  return denied;
 }
 
 void AttachedSession::Detach(absl::string_view reason) {

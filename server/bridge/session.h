@@ -36,7 +36,7 @@ class AttachedSession final : public DecideSession {
   std::uint64_t head_sequence() const override { return fanout_.head_sequence(); }
 
   const Attached& attached() const override { return attached_; }
-  absl::Status Verdicts(std::vector<Verdict> verdicts) override;
+  absl::StatusOr<std::vector<VerdictResult>> Verdicts(std::vector<Verdict> verdicts) override;
   absl::Status Acknowledge(std::uint64_t position) override {
     return stream_->Acknowledge(position);
   }

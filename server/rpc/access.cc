@@ -16,7 +16,6 @@ namespace {
 
 constexpr double kAuditLinesPerSecond = 20;
 constexpr int kAuditLinesAtOnce = 20;
-constexpr char kReasons[][16] = {"submit", "watch", "decide", "control", "all"};
 
 absl::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
 
@@ -51,20 +50,13 @@ bool SameSecret(absl::string_view a, absl::string_view b) {
   return differences == 0;
 }
 
-// Why it was denied, from a bounded set: messages begin with the right that is missing.
-std::string ReasonOf(const absl::Status& denied) {
-  if (denied.code() == absl::StatusCode::kUnauthenticated) return "unauthenticated";
-  for (const char* reason : kReasons) {
-    if (absl::StartsWith(denied.message(), absl::StrCat(reason, ":"))) return reason;
-  }
-  return "other";
-}
-
 }  // namespace
 
 // What one configuration says. One Identity for each way in which one may come in.
 struct Access::Table {
-  explicit Table(AccessOptions options);
+  // `usage_of`: what is counted for the identity of a name.
+  using UsageOf = absl::FunctionRef<std::shared_ptr<Usage>(const std::string& name)>;
+  Table(AccessOptions options, UsageOf usage_of);
 
   IdentityPtr ByUri(absl::string_view uri) const;
   IdentityPtr ByToken(absl::string_view token) const;
@@ -81,7 +73,7 @@ struct Access::Table {
   IdentityPtr open_unix, open_loopback, open_plaintext, open_tls;
 };
 
-Access::Table::Table(AccessOptions options)
+Access::Table::Table(AccessOptions options, UsageOf usage_of)
     : open(options.identities.empty()), max_streams(options.max_streams_per_identity) {
   const auto anyone = [this](const char* name, AuthMethod method) {
     return std::make_shared<const Identity>(Identity{name, method, everything, nullptr});
@@ -96,7 +88,7 @@ Access::Table::Table(AccessOptions options)
   open_tls = anyone(kAnonymousIdentity, AuthMethod::kTls);
   for (IdentitySpec& spec : options.identities) {
     const auto rights = std::make_shared<const Rights>(std::move(spec.rights));
-    const auto usage = std::make_shared<Usage>(options.max_verdicts_per_second);
+    const std::shared_ptr<Usage> usage = usage_of(spec.name);
     const auto with = [&](AuthMethod method) {
       return std::make_shared<const Identity>(Identity{spec.name, method, rights, usage});
     };
@@ -157,9 +149,30 @@ Access::Access(AccessOptions options, base::Registry& registry)
 Access::~Access() = default;
 
 void Access::Replace(AccessOptions options) {
-  auto table = std::make_shared<const Table>(std::move(options));
+  const int verdicts = options.max_verdicts_per_second;
+  auto table = std::make_shared<const Table>(
+      std::move(options),
+      [this, verdicts](const std::string& name) { return UsageOf(name, verdicts); });
+  {
+    base::MutexLock lock(mu_);
+    table_.swap(table);
+  }
+  // Not before: who sees the new number must find the new table.
+  generation_.fetch_add(1, std::memory_order_release);
+}
+
+std::shared_ptr<Usage> Access::UsageOf(const std::string& name, int verdicts_per_second) {
   base::MutexLock lock(mu_);
-  table_.swap(table);
+  std::erase_if(usages_, [](const auto& entry) { return entry.second.expired(); });
+  std::weak_ptr<Usage>& known = usages_[name];
+  std::shared_ptr<Usage> usage = known.lock();
+  if (usage != nullptr) {
+    usage->SetVerdictsPerSecond(verdicts_per_second);
+  } else {
+    usage = std::make_shared<Usage>(verdicts_per_second);
+    known = usage;
+  }
+  return usage;
 }
 
 std::shared_ptr<const Access::Table> Access::table() const {
@@ -245,58 +258,6 @@ void Access::LogDenial(const std::string& method, const Identity* identity, cons
     entry.from = absl::StrCat(AuthMethodName(identity->method), " ", peer);
   }
   Audit(entry, status);
-}
-
-MethodGuard::MethodGuard(Access& access, std::string method)
-    : access_(access),
-      method_(std::move(method)),
-      right_(RightFor(absl::string_view(method_.data(), method_.size()))) {}
-
-absl::Status MethodGuard::Admit(Call& call) {
-  if (right_ == Right::kNone) return absl::OkStatus();
-  absl::StatusOr<IdentityPtr> identity = access_.Authenticate(call.server_context());
-  if (!identity.ok()) {
-    Count(identity.status());
-    access_.LogDenial(method_, nullptr, call.server_context().peer(), identity.status());
-    return identity.status();
-  }
-  const bool allowed = (*identity)->rights->Has(right_);
-  call.SetIdentity(*std::move(identity));
-  if (allowed) return absl::OkStatus();
-  return Deny(call, absl::PermissionDeniedError(absl::StrCat(
-                        RightName(right_), ": ", call.identity().name, " lacks this right")));
-}
-
-absl::Status MethodGuard::Deny(const Call& call, absl::Status denied) {
-  if (denied.code() != absl::StatusCode::kPermissionDenied) return denied;
-  Count(denied);
-  access_.LogDenial(method_, &call.identity(), call.server_context().peer(), denied);
-  return denied;
-}
-
-void MethodGuard::Count(const absl::Status& denied) {
-  const std::string reason = ReasonOf(denied);
-  base::Counter*& counter = denied_[reason];
-  if (counter == nullptr) {
-    counter = &access_.metrics().AddCounter(
-        "postern_rpc_denied_total", "Calls and frames that were denied, by what was missing.",
-        {{"method", method_}, {"reason", reason}});
-  }
-  counter->Add();
-}
-
-absl::StatusOr<std::shared_ptr<void>> TakeStreamPlace(const Access& access,
-                                                      const Identity& identity) {
-  if (identity.usage == nullptr) return std::shared_ptr<void>();
-  const int most = access.max_streams_per_identity();
-  const std::shared_ptr<Usage> usage = identity.usage;
-  const int before = usage->streams.fetch_add(1, std::memory_order_relaxed);
-  std::shared_ptr<void> place(
-      usage.get(), [usage](void*) { usage->streams.fetch_sub(1, std::memory_order_relaxed); });
-  if (before < most) return place;
-  return absl::ResourceExhaustedError(
-      absl::StrCat("policy.max_streams_per_identity: ", identity.name, " has ", most,
-                   " streams open, the limit"));
 }
 
 }  // namespace postern::rpc

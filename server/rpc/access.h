@@ -3,20 +3,25 @@
 //   MethodGuard guard(access, "Delivery.Submit");
 //   absl::Status status = guard.Admit(call);        // call.identity() from here on
 //   if (...) return guard.Deny(call, absl::PermissionDeniedError("submit: ..."));
+//   status = guard.Renew(call);                     // a stream: before each frame, either way
 //
 // What is denied is counted in postern_rpc_denied_total{method,reason} and logged for the audit, at
 // most 20 lines a second. Thread: any, unless it says otherwise.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "server/base/metrics.h"
 #include "server/base/mutex.h"
+#include "server/bridge/question.h"
 #include "server/queue/token_bucket.h"
 #include "server/rpc/call.h"
 #include "server/rpc/identity.h"
@@ -54,8 +59,12 @@ class Access {
   Access(const Access&) = delete;
   Access& operator=(const Access&) = delete;
 
-  // Puts other identities in the place of those there are. Calls that are under way keep theirs.
+  // Puts other identities in the place of those there are. Streams that are open find out by
+  // MethodGuard::Renew; what is counted for an identity that stays goes on.
   void Replace(AccessOptions options);
+
+  // Rises with every Replace, after it is done. One atomic load.
+  std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
 
   // UNAUTHENTICATED: no identity fits, or the token is not known.
   absl::StatusOr<IdentityPtr> Authenticate(const grpc::ServerContext& context) const;
@@ -76,9 +85,14 @@ class Access {
   struct Table;
   std::shared_ptr<const Table> table() const;
 
+  // The usage of an identity, as it was before if there was one of this name.
+  std::shared_ptr<Usage> UsageOf(const std::string& name, int verdicts_per_second);
+
   base::Registry& registry_;
+  std::atomic<std::uint64_t> generation_{0};
   mutable base::Mutex mu_;
   std::shared_ptr<const Table> table_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, std::weak_ptr<Usage>> usages_ ABSL_GUARDED_BY(mu_);  // [identity]
   queue::TokenBucket lines_ ABSL_GUARDED_BY(mu_);
   std::uint64_t unlogged_ ABSL_GUARDED_BY(mu_) = 0;
 };
@@ -94,11 +108,29 @@ class MethodGuard {
   // denies.
   absl::Status Admit(Call& call);
 
-  // Counts and logs `denied`, and returns it. Anything but PERMISSION_DENIED is only returned. The
-  // message begins with the right that is missing ("submit: ..."). REQUIRES: the call was admitted.
+  // Nothing has been replaced since the call was admitted or renewed. One atomic load.
+  bool IsCurrent(const Call& call) const {
+    return call.access_generation() == access_.generation();
+  }
+
+  // Judges an open stream by the identities now in force; at once OK while it is current.
+  // UNAUTHENTICATED: its caller is nobody any more, or somebody else (another name). As Admit for
+  // the right. Then `granted` is asked, with the new identity, whether what the stream was granted
+  // is still its own. Counts and logs what it denies. After a failure: end the stream, do not ask
+  // again. REQUIRES: the call was admitted.
+  using Granted = absl::FunctionRef<absl::Status(const Identity& identity)>;
+  absl::Status Renew(Call& call, Granted granted);
+  absl::Status Renew(Call& call) {
+    return Renew(call, [](const Identity&) { return absl::OkStatus(); });
+  }
+
+  // Counts and logs `denied`, and returns it. Anything but PERMISSION_DENIED and UNAUTHENTICATED is
+  // only returned. The message begins with the right that is missing ("submit: ..."). REQUIRES: the
+  // call was admitted.
   absl::Status Deny(const Call& call, absl::Status denied);
 
  private:
+  absl::Status CheckRight(const Identity& identity) const;
   void Count(const absl::Status& denied);
 
   Access& access_;
@@ -106,6 +138,15 @@ class MethodGuard {
   const Right right_;
   std::map<std::string, base::Counter*> denied_;  // [reason], added when first met
 };
+
+// For MethodGuard::Renew: is all that a stream was granted still allowed, when `left` is what the
+// rights now in force leave of it? ABORTED: only a part is; the client may open the stream again.
+absl::Status StillWhole(const Identity& identity, const bridge::Filter& granted,
+                        const bridge::Filter& left);
+
+// A verdict that was DENIED, counted and logged as Deny() does.
+void DenyVerdict(MethodGuard& guard, const Call& call, const std::string& provider,
+                 const bridge::VerdictResult& result);
 
 // Takes a place among the Watch and Decide streams of an identity; it is free again when what is
 // returned goes. Null for identities that are not limited. RESOURCE_EXHAUSTED names the limit.

@@ -8,6 +8,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <coroutine>
+#include <cstdint>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -58,9 +59,14 @@ class Call {
 
   Queue& queue() { return hold_.queue(); }
   const grpc::ServerContext& server_context() const { return server_context_; }
-  // Who calls. REQUIRES: the call was admitted (access.h).
+  // Who calls, by the identities of generation access_generation() (Access::generation). REQUIRES:
+  // the call was admitted (access.h).
   const Identity& identity() const { return *identity_; }
-  void SetIdentity(IdentityPtr identity) { identity_ = std::move(identity); }
+  std::uint64_t access_generation() const { return access_generation_; }
+  void SetIdentity(IdentityPtr identity, std::uint64_t generation) {
+    identity_ = std::move(identity);
+    access_generation_ = generation;
+  }
   // The call is over: finished, or the client is gone.
   bool done() const { return done_; }
   // `signal` is set when the call is over; it must live until then. One at a time, null for none.
@@ -84,6 +90,7 @@ class Call {
   Queue::Hold hold_;
   const grpc::ServerContext& server_context_;
   IdentityPtr identity_;
+  std::uint64_t access_generation_ = 0;
   DoneTag done_tag_;
   Signal done_signal_;
   Signal* watcher_ = nullptr;

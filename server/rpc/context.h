@@ -6,6 +6,7 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -62,6 +63,8 @@ struct Limits {
   std::size_t outcome_frame_bytes = std::size_t{256} << 10;
   std::size_t decide_frame_bytes = std::size_t{256} << 10;
   absl::Duration attach = absl::Seconds(5);
+  // How long a client that did wrong may leave its last answer unread before the call is cut.
+  absl::Duration failure_grace = absl::Seconds(1);
   absl::Duration heartbeat = absl::Seconds(5);
   // How long events may wait for others when a frame of events has just been written.
   absl::Duration linger = absl::Milliseconds(2);
@@ -69,32 +72,45 @@ struct Limits {
   absl::Duration drain_progress = absl::Milliseconds(100);
 };
 
-// Signals of the streams that must end when the server does. Thread: the queue's.
+// The streams that must look up when the server ends, or when other rights are in force. Thread:
+// the queue's.
 class Stopper {
  public:
   class Listener {
    public:
-    Listener(Stopper& stopper, Signal& signal) : stopper_(stopper), signal_(&signal) {
-      stopper_.signals_.insert(signal_);
+    // `on_rights`: what the stream does about other rights at once, whatever it is waiting for;
+    // must not end it. `signal` is set in any case.
+    Listener(Stopper& stopper, Signal& signal, std::function<void()> on_rights = nullptr)
+        : stopper_(stopper), signal_(signal), on_rights_(std::move(on_rights)) {
+      stopper_.listeners_.insert(this);
     }
-    ~Listener() { stopper_.signals_.erase(signal_); }
+    ~Listener() { stopper_.listeners_.erase(this); }
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;
 
    private:
+    friend class Stopper;
     Stopper& stopper_;
-    Signal* const signal_;
+    Signal& signal_;
+    const std::function<void()> on_rights_;
   };
 
   bool stopping() const { return stopping_; }
   void Stop() {
     stopping_ = true;
-    for (Signal* signal : signals_) signal->Set();
+    for (Listener* listener : listeners_) listener->signal_.Set();
+  }
+  // See MethodGuard::Renew.
+  void RightsReplaced() {
+    for (Listener* listener : listeners_) {
+      if (listener->on_rights_) listener->on_rights_();
+      listener->signal_.Set();
+    }
   }
 
  private:
   bool stopping_ = false;
-  std::set<Signal*> signals_;
+  std::set<Listener*> listeners_;
 };
 
 // Bytes that all submissions together may hold. Thread: any.

@@ -172,6 +172,10 @@ Task<absl::Status> ControlService::Drain(DrainCall& call) {
       status = absl::UnavailableError("the service stops");
       break;
     }
+    if (absl::Status ended = drain_guard_.Renew(call); !ended.ok()) {
+      status = std::move(ended);
+      break;
+    }
     co_await pause.WaitUntil(Queue::Now() + context_.limits.drain_progress);
     std::function<absl::StatusOr<Progress>()> look = [this] {
       return absl::StatusOr<Progress>(context_.deps.control.drain_progress());

@@ -9,9 +9,6 @@
 namespace postern::rpc {
 namespace {
 
-// How long a client that did wrong may leave its last answer unread before the call is cut.
-constexpr absl::Duration kFailureGrace = absl::Seconds(1);
-
 absl::Status Gone() { return absl::CancelledError("the client is gone"); }
 
 }  // namespace
@@ -25,8 +22,9 @@ DecideStream::DecideStream(DecideCall& call, ServiceContext& context, Stopper& s
       checks_(checks),
       unknown_frames_(unknown_frames),
       wakeup_(std::make_shared<SubscriberWakeup>(call.queue())),
-      listener_(stopper, wakeup_->signal()),
-      pump_(call, StreamKind::kDecide, *wakeup_, context.limits, context.deps.bridge.epoch()),
+      listener_(stopper, wakeup_->signal(), [this] { OnRightsReplaced(); }),
+      pump_(call, StreamKind::kDecide, *wakeup_, guard, context.limits,
+            context.deps.bridge.epoch()),
       writer_ended_(call.queue()),
       reader_ended_(call.queue()) {}
 
@@ -65,6 +63,7 @@ Task<absl::Status> DecideStream::AwaitAttach() {
 Task<absl::Status> DecideStream::Converse() {
   for (;;) {
     if (call_.done()) co_return Gone();
+    if (failure_.ok()) failure_ = CheckRights();
     if (!failure_.ok()) co_return failure_;
     if (detached_ || stopper_.stopping()) {
       const absl::Status end =
@@ -85,8 +84,9 @@ Detached DecideStream::ReadFrames() {
   while (failure_.ok()) {
     const bool read = co_await call_.Read(&buffer);
     if (!read) break;
-    if (!writing_) continue;  // nothing that comes now is answered
-    failure_ = OnBuffer(buffer);
+    if (!writing_ || !failure_.ok()) continue;  // nothing that comes now is answered
+    failure_ = CheckRights();
+    if (failure_.ok()) failure_ = OnBuffer(buffer);
     buffer.Clear();
     if (!failure_.ok() || session_ != nullptr) wakeup_->signal().Set();
   }
@@ -97,10 +97,28 @@ Detached DecideStream::ReadFrames() {
   if (writing_) wakeup_->signal().Set();
   if (!failure_.ok() && writing_) {
     // The writer may be stuck in a write that the client does not read.
-    const bool ended = co_await writer_ended_.WaitUntil(Queue::Now() + kFailureGrace);
+    const bool ended =
+        co_await writer_ended_.WaitUntil(Queue::Now() + context_.limits.failure_grace);
     if (!ended) call_.context.TryCancel();
   }
   reader_ended_.Set();
+}
+
+absl::Status DecideStream::CheckRights() {
+  const absl::Status status = guard_.Renew(call_, [this](const Identity& identity) {
+    if (session_ == nullptr) return absl::OkStatus();
+    const bridge::Attached& attached = session_->attached();
+    bridge::Filter left = attached.filter;
+    absl::Status allowed = context_.access.ClampDecide(identity, provider_, left);
+    return allowed.ok() ? StillWhole(identity, attached.filter, left) : allowed;
+  });
+  if (!status.ok() && session_ != nullptr) session_->Detach("its rights were withdrawn");
+  return status;
+}
+
+// At once: no more questions, however long the writer is stuck in a write.
+void DecideStream::OnRightsReplaced() {
+  if (writing_ && failure_.ok()) failure_ = CheckRights();
 }
 
 absl::Status DecideStream::OnBuffer(grpc::ByteBuffer& buffer) {
@@ -150,6 +168,7 @@ absl::Status DecideStream::OnAttach(const v1::DecideRequest& frame) {
   absl::StatusOr<std::shared_ptr<void>> place = TakeStreamPlace(context_.access, identity);
   if (!place.ok()) return place.status();
   place_ = *std::move(place);
+  provider_ = request->provider;
   absl::StatusOr<std::unique_ptr<bridge::DecideSession>> session =
       context_.deps.bridge.Attach(*std::move(request), wakeup_);
   if (!session.ok()) return session.status();
@@ -166,7 +185,13 @@ absl::Status DecideStream::OnVerdicts(v1::Verdicts& verdicts) {
     if (!served.ok()) values.back().denied = std::string(served.message());
     values.back().over_limit = !call_.identity().TakeVerdict();
   }
-  return session_->Verdicts(std::move(values));
+  const absl::StatusOr<std::vector<bridge::VerdictResult>> denied =
+      session_->Verdicts(std::move(values));
+  if (!denied.ok()) return denied.status();
+  for (const bridge::VerdictResult& result : *denied) {
+    DenyVerdict(guard_, call_, provider_, result);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace postern::rpc

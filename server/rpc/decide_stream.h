@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "postern/v1/hooks.pb.h"
 #include "server/bridge/bridge.h"
@@ -37,6 +38,9 @@ class DecideStream {
 
  private:
   Detached ReadFrames();
+  // By the rights now in force; see MethodGuard::Renew. Detaches when they do not suffice.
+  absl::Status CheckRights();
+  void OnRightsReplaced();
   absl::Status OnBuffer(grpc::ByteBuffer& buffer);
   absl::Status OnFrame(v1::DecideRequest& frame);
   absl::Status OnAttach(const v1::DecideRequest& frame);
@@ -55,8 +59,9 @@ class DecideStream {
   Stopper::Listener listener_;
   FramePump<DecideCall> pump_;
   std::shared_ptr<void> place_;  // among the identity's streams, from Attach on, as the next
+  std::string provider_;
   std::unique_ptr<bridge::DecideSession> session_;
-  absl::Status failure_;   // what the client did wrong
+  absl::Status failure_;   // what the client did wrong, or may not do any more
   bool detached_ = false;  // Detach, or the client's half-close
   bool writing_ = true;
   Signal writer_ended_;

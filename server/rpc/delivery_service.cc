@@ -146,7 +146,7 @@ Detached DeliveryService::ServeOutcomes() {
     co_await call->Done();
     co_return;
   }
-  OutcomesStream stream(*call, context_, outcomes_hub_, stopper_);
+  OutcomesStream stream(*call, context_, outcomes_hub_, stopper_, outcomes_guard_);
   const absl::Status status = co_await stream.Run();
   in_flight.Ended(status);
   co_await call->Finish(status);

@@ -4,14 +4,16 @@
 // alone, soon after a frame of events, wait up to Limits::linger for company; a frame of any other
 // kind ends the wait at once. A heartbeat goes out when nothing else has for Limits::heartbeat.
 // A client that does not read leaves the pump inside one write; the bridge bounds what collects.
+// Frames stay where they are while other rights are in force than the caller has looked at.
 #pragma once
 
 #include <algorithm>
+#include <deque>
 #include <utility>
 #include <variant>
-#include <vector>
 
 #include "server/bridge/subscriber.h"
+#include "server/rpc/access.h"
 #include "server/rpc/context.h"
 #include "server/rpc/coro.h"
 #include "server/rpc/frames.h"
@@ -33,14 +35,14 @@ inline constexpr std::size_t kFrameBytes = std::size_t{32} << 10;
 template <class CallType>
 class FramePump {
  public:
-  FramePump(CallType& call, StreamKind kind, SubscriberWakeup& wakeup, const Limits& limits,
-            std::uint64_t epoch)
-      : call_(call), kind_(kind), wakeup_(wakeup), limits_(limits), epoch_(epoch) {}
+  FramePump(CallType& call, StreamKind kind, SubscriberWakeup& wakeup, const MethodGuard& guard,
+            const Limits& limits, std::uint64_t epoch)
+      : call_(call), kind_(kind), wakeup_(wakeup), guard_(guard), limits_(limits), epoch_(epoch) {}
 
   // Waits for something to do and does it: writes frames or a heartbeat, or finds the signal set
-  // for a reason of the caller's. False: the client is gone.
+  // for a reason of the caller's, or that the call must be renewed. False: the client is gone.
   Task<bool> Next(bridge::Subscription& subscription) {
-    if (!more_) {
+    if (!more_ && frames_.empty()) {
       const absl::Time deadline = last_write_ + limits_.heartbeat;
       const bool woken = co_await wakeup_.signal().WaitUntil(deadline);
       if (call_.done()) co_return false;
@@ -59,12 +61,12 @@ class FramePump {
     co_return co_await WriteAll();
   }
 
-  // Writes all that is left, without waiting for more.
+  // Writes all that is left, without waiting for more; stops where the call must be renewed.
   Task<bool> Flush(bridge::Subscription& subscription) {
     for (;;) {
       Take(subscription);
       const bool ok = co_await WriteAll();
-      if (!ok || !more_) co_return ok;
+      if (!ok || !more_ || !guard_.IsCurrent(call_)) co_return ok;
     }
   }
 
@@ -103,8 +105,9 @@ class FramePump {
   }
 
   Task<bool> WriteAll() {
-    std::vector<bridge::Frame> frames = std::exchange(frames_, {});
-    for (const bridge::Frame& frame : frames) {
+    while (!frames_.empty() && guard_.IsCurrent(call_)) {
+      const bridge::Frame frame = std::move(frames_.front());
+      frames_.pop_front();
       const grpc::ByteBuffer encoded = EncodeFrame(kind_, epoch_, frame);
       const bool ok = co_await Write(encoded);
       if (!ok) co_return false;
@@ -116,9 +119,10 @@ class FramePump {
   CallType& call_;
   const StreamKind kind_;
   SubscriberWakeup& wakeup_;
+  const MethodGuard& guard_;
   const Limits& limits_;
   const std::uint64_t epoch_;
-  std::vector<bridge::Frame> frames_;
+  std::deque<bridge::Frame> frames_;
   bool more_ = true;  // the first Take() must be made at once
   absl::Time last_write_ = Queue::Now();
   absl::Time last_events_ = absl::InfinitePast();

@@ -89,6 +89,9 @@ Task<absl::Status> HooksService::PostVerdicts(
       context_.deps.bridge.PostVerdicts(provider, caller, within, std::move(verdicts));
   if (!results.ok()) co_return results.status();
   for (const bridge::VerdictResult& result : *results) {
+    if (result.status == bridge::VerdictStatus::kDenied) {
+      DenyVerdict(post_verdicts_.guard(), call, provider, result);
+    }
     ToProto(result, call.response.add_results());
   }
   co_return absl::OkStatus();
@@ -117,6 +120,12 @@ Task<absl::Status> HooksService::Watch(WatchCall& call) {
   const absl::StatusOr<std::shared_ptr<void>> place =
       TakeStreamPlace(context_.access, call.identity());
   if (!place.ok()) co_return place.status();
+  const bridge::Filter granted = wanted->filter;
+  const auto still_granted = [&granted](const Identity& identity) {
+    bridge::Filter left = granted;
+    absl::Status narrowed = identity.rights->ClampWatch(left);
+    return narrowed.ok() ? StillWhole(identity, granted, left) : narrowed;
+  };
   const auto wakeup = std::make_shared<SubscriberWakeup>(queue_);
   absl::StatusOr<std::unique_ptr<bridge::Subscription>> subscription =
       context_.deps.bridge.Watch(*std::move(wanted), wakeup);
@@ -124,10 +133,14 @@ Task<absl::Status> HooksService::Watch(WatchCall& call) {
 
   const Stopper::Listener listener(stopper_, wakeup->signal());
   call.SignalWhenDone(&wakeup->signal());
-  FramePump<WatchCall> pump(call, StreamKind::kWatch, *wakeup, context_.limits,
+  FramePump<WatchCall> pump(call, StreamKind::kWatch, *wakeup, watch_guard_, context_.limits,
                             context_.deps.bridge.epoch());
   absl::Status status = absl::CancelledError("the client is gone");
   while (!call.done()) {
+    if (absl::Status ended = watch_guard_.Renew(call, still_granted); !ended.ok()) {
+      status = std::move(ended);
+      break;
+    }
     if (stopper_.stopping()) {
       if (co_await pump.Flush(**subscription)) status = absl::UnavailableError("the service stops");
       break;

@@ -27,6 +27,11 @@ bool Usage::TakeVerdict() {
   return verdicts_.Take(Queue::Now());
 }
 
+void Usage::SetVerdictsPerSecond(int most) {
+  base::MutexLock lock(mu_);
+  verdicts_.Configure(most, most);
+}
+
 const std::string& Identity::submitter() const {
   static const std::string* const kNobody = new std::string();
   return name == kLocalIdentity ? *kNobody : name;

@@ -29,6 +29,7 @@ class Usage {
 
   // One more verdict; false: over the limit.
   bool TakeVerdict();
+  void SetVerdictsPerSecond(int most);
 
  private:
   base::Mutex mu_;

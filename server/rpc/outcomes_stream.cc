@@ -30,14 +30,16 @@ absl::Status Gone() { return absl::CancelledError("the client is gone"); }
 }  // namespace
 
 OutcomesStream::OutcomesStream(CallType& call, ServiceContext& context, OutcomesHub& hub,
-                               Stopper& stopper)
+                               Stopper& stopper, MethodGuard& guard)
     : call_(call),
       context_(context),
       hub_(hub),
       stopper_(stopper),
+      guard_(guard),
       source_(context.deps.outcomes),
       wakeup_(std::make_shared<OutcomesWakeup>(call.queue())),
       listener_(stopper, wakeup_->signal()),
+      writer_ended_(call.queue()),
       reader_ended_(call.queue()),
       last_write_(Queue::Now()) {
   ++hub_.streams;
@@ -55,15 +57,26 @@ Task<absl::Status> OutcomesStream::Run() {
   absl::Status status = co_await AwaitStart();
   if (status.ok()) status = co_await Send();
   sending_ = false;
+  writer_ended_.Set();
   const auto mine = hub_.consumers.find(consumer_);
   if (mine != hub_.consumers.end() && mine->second == this) hub_.consumers.erase(mine);
   call_.SignalWhenDone(nullptr);
   co_return status;
 }
 
-std::optional<absl::Status> OutcomesStream::End() const {
+bool OutcomesStream::CheckRights() {
+  if (failure_.ok()) failure_ = guard_.Renew(call_);
+  return failure_.ok();
+}
+
+bool OutcomesStream::Wanted(const spool::OutcomeRecord& record) const {
+  return call_.identity().MaySee(record.row.submitter) &&
+         matcher_.Matches(record.row.pair->domain, record.row.pair->binding);
+}
+
+std::optional<absl::Status> OutcomesStream::End() {
   if (call_.done()) return Gone();
-  if (!failure_.ok()) return failure_;
+  if (!CheckRights()) return failure_;
   if (displaced_) return absl::AbortedError("consumer: another stream has taken it over");
   if (stopper_.stopping()) return absl::UnavailableError("the service stops");
   if (half_closed_ && !started_) {
@@ -122,8 +135,10 @@ Task<absl::Status> OutcomesStream::SendSome(std::uint64_t head) {
     co_return absl::OkStatus();
   }
   for (const spool::OutcomeRecord& record : *records) {
+    if (!CheckRights()) co_return failure_;
     const bool sent = co_await SendRecord(record);
     if (!sent) co_return Gone();
+    if (!failure_.ok()) co_return failure_;
   }
   // What could not be read is left out.
   if (records->empty()) position_ = head;
@@ -133,8 +148,7 @@ Task<absl::Status> OutcomesStream::SendSome(std::uint64_t head) {
 }
 
 Task<bool> OutcomesStream::SendRecord(const spool::OutcomeRecord& record) {
-  const bool wanted = call_.identity().MaySee(record.row.submitter) &&
-                      matcher_.Matches(record.row.pair->domain, record.row.pair->binding);
+  bool wanted = Wanted(record);
   for (std::size_t i = 0; i < record.news.size(); ++i) {
     const std::uint64_t sequence = record.sequence + i;
     if (sequence <= position_) continue;  // the batch before ended inside this record
@@ -151,6 +165,8 @@ Task<bool> OutcomesStream::SendRecord(const spool::OutcomeRecord& record) {
     }
     const bool flushed = co_await FlushBatch();
     if (!flushed) co_return false;
+    if (!CheckRights()) co_return true;
+    wanted = Wanted(record);
   }
   co_return true;
 }
@@ -190,19 +206,20 @@ std::string OutcomesStream::Cursor() const { return ToText({log_, position_}); }
 
 Detached OutcomesStream::ReadFrames() {
   v1::OutcomesRequest frame;
-  for (;;) {
+  while (failure_.ok()) {
     const bool read = co_await call_.Read(&frame);
     if (!read) break;
-    if (!sending_ || !failure_.ok() || displaced_) continue;  // nothing that comes now counts
-    failure_ = OnFrame(frame);
-    if (!failure_.ok() || !started_) {
-      wakeup_->signal().Set();
-      // A client that does not read must not keep its stream by that.
-      if (in_write_) call_.context.TryCancel();
-    }
+    if (!sending_ || displaced_) continue;  // nothing that comes now counts
+    if (CheckRights()) failure_ = OnFrame(frame);
   }
   half_closed_ = true;
   if (sending_) wakeup_->signal().Set();
+  if (!failure_.ok() && sending_) {
+    // A client that does not read must not keep its stream by that.
+    const bool ended =
+        co_await writer_ended_.WaitUntil(Queue::Now() + context_.limits.failure_grace);
+    if (!ended) call_.context.TryCancel();
+  }
   reader_ended_.Set();
 }
 

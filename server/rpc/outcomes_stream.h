@@ -15,6 +15,7 @@
 
 #include "postern/v1/delivery.pb.h"
 #include "server/bridge/filter.h"
+#include "server/rpc/access.h"
 #include "server/rpc/calls.h"
 #include "server/rpc/context.h"
 
@@ -46,7 +47,9 @@ class OutcomesStream {
  public:
   using CallType = StreamCall<v1::OutcomesRequest, v1::OutcomesResponse>;
 
-  OutcomesStream(CallType& call, ServiceContext& context, OutcomesHub& hub, Stopper& stopper);
+  // REQUIRES: the call was admitted by `guard`.
+  OutcomesStream(CallType& call, ServiceContext& context, OutcomesHub& hub, Stopper& stopper,
+                 MethodGuard& guard);
   ~OutcomesStream();
 
   // From the first frame to the status to finish with.
@@ -65,8 +68,12 @@ class OutcomesStream {
   void Enter();
   void Displace();
 
+  // False: the caller's rights are gone, which is failure_ now. See MethodGuard::Renew.
+  bool CheckRights();
+  // Is it the caller's to see, and asked for?
+  bool Wanted(const spool::OutcomeRecord& record) const;
   // The status to end with; nullopt: go on.
-  std::optional<absl::Status> End() const;
+  std::optional<absl::Status> End();
   Task<absl::Status> AwaitStart();
   Task<absl::Status> Send();
   // Reads and writes what is behind position_.
@@ -82,9 +89,11 @@ class OutcomesStream {
   ServiceContext& context_;
   OutcomesHub& hub_;
   Stopper& stopper_;
+  MethodGuard& guard_;
   spool::OutcomeSource& source_;
   const std::shared_ptr<OutcomesWakeup> wakeup_;
   Stopper::Listener listener_;
+  Signal writer_ended_;
   Signal reader_ended_;
   absl::Status failure_;
   bool started_ = false;

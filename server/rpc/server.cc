@@ -159,7 +159,12 @@ void RpcServer::NoteDraining(absl::Duration budget) {
   parts_->main_lane.queue.inbox()->Post([this] { parts_->health.Drain(); });
 }
 
-void RpcServer::ReplaceAccess(AccessOptions options) { parts_->access.Replace(std::move(options)); }
+void RpcServer::ReplaceAccess(AccessOptions options) {
+  parts_->access.Replace(std::move(options));
+  for (Lane* lane : {&parts_->hooks_lane, &parts_->main_lane}) {
+    lane->queue.inbox()->Post([lane] { lane->stopper.RightsReplaced(); });
+  }
+}
 
 void RpcServer::Shutdown(absl::Duration budget) {
   if (parts_ == nullptr || parts_->server == nullptr || parts_->stopped) return;

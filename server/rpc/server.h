@@ -44,7 +44,8 @@ class RpcServer {
   // Tells health and every stream that the service drains. Delivery is told by its own Control.
   void NoteDraining(absl::Duration budget);
 
-  // Puts other identities and rules for providers in force, for calls that come from now on.
+  // Puts other identities and rules for providers in force: for calls that come from now on, and
+  // for each frame of the streams that are open; those that may not stay end.
   // Thread: any.
   void ReplaceAccess(AccessOptions options);
 

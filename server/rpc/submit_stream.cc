@@ -129,6 +129,11 @@ Task<absl::Status> SubmitStream::Run() {
       status = absl::CancelledError("the client is gone");
       break;
     }
+    if (failure_.ok()) failure_ = guard_.Renew(call_);
+    if (window_->Empty() && !failure_.ok()) {
+      status = failure_;
+      break;
+    }
     if (window_->Empty() && !reading_) break;
     if (window_->Empty() && stopper_.stopping()) {
       status = absl::UnavailableError("the service stops");
@@ -149,9 +154,11 @@ Detached SubmitStream::ReadSubmissions() {
     for (v1::SubmitRequest& request : *frame.mutable_submissions()) {
       while (writing_ && window_->Full()) co_await space_.Wait();
       if (!writing_) break;
+      if (failure_.ok()) failure_ = guard_.Renew(call_);
+      if (!failure_.ok()) break;
       Submit(request);
     }
-    if (!writing_ || stopper_.stopping()) break;
+    if (!writing_ || !failure_.ok() || stopper_.stopping()) break;
   }
   reading_ = false;
   if (writing_) window_->signal().Set();

@@ -76,6 +76,7 @@ class SubmitStream {
   Stopper::Listener listener_;
   Signal space_;  // a place in the window is free, or the writer is through
   Signal reader_ended_;
+  absl::Status failure_;  // its rights are gone
   bool reading_ = true;
   bool writing_ = true;
 };

@@ -198,7 +198,8 @@ TEST_F(VerdictTest, AClientThatDoesNotReadItsResultsIsRefused) {
   Verdict verdict;
   std::vector<Verdict> many(8192, verdict);
   EXPECT_TRUE(client.session->Verdicts(many).ok());
-  EXPECT_EQ(client.session->Verdicts({verdict}).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(client.session->Verdicts({verdict}).status().code(),
+            absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(client.Take().results.size(), 8192u);
   EXPECT_TRUE(client.session->Verdicts({verdict}).ok());
 }
