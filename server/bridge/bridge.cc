@@ -4,6 +4,7 @@
 #include <atomic>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "hooks/core/post_initiate_connection_smtp.h"
 #include "hooks/core/smtp_should_session_shutdown.h"
@@ -162,8 +163,9 @@ absl::StatusOr<std::unique_ptr<DecideSession>> Bridge::Attach(
     stream->SetSnapshot(
         {*head, parts.connections.List(stream->spec().matcher, parts.clock.Steady())});
   }
-  base::Log().info("bridge: {} attached by {}", attached.provider_id,
-                   request.identity.empty() ? "an unnamed client" : request.identity);
+  base::Log().info(
+      "bridge: {} attached by {}", attached.provider_id,
+      request.identity.empty() ? "an unnamed client" : absl::Utf8SafeCEscape(request.identity));
   return std::unique_ptr<DecideSession>(
       new AttachedSession(parts.fanout, parts.desk, std::move(stream), std::move(attached)));
 }

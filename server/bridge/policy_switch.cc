@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
 #include "server/bridge/provider.h"
@@ -64,7 +65,8 @@ absl::Status PolicySwitch::Set(SwitchState state) {
     if (absl::Status status = save_(next); !status.ok()) return status;
   }
   base::Log().warn("policy switch: {} {} by {}{}{}", Whom(state.provider), Name(state.position),
-                   state.by, state.reason.empty() ? "" : ": ", state.reason);
+                   absl::Utf8SafeCEscape(state.by), state.reason.empty() ? "" : ": ",
+                   absl::Utf8SafeCEscape(state.reason));
   base::MutexLock lock(mu_);
   switches_ = std::move(next);
   any_.store(!switches_.empty() || file_.by_file, std::memory_order_release);
@@ -78,7 +80,8 @@ void PolicySwitch::Restore(std::vector<SwitchState> switches, Save save) {
   std::erase_if(switches, [now](const SwitchState& state) { return state.until <= now; });
   for (const SwitchState& state : switches) {
     base::Log().warn("policy switch: {} {} since {} by {}: {}", Whom(state.provider),
-                     Name(state.position), absl::FormatTime(state.since), state.by, state.reason);
+                     Name(state.position), absl::FormatTime(state.since),
+                     absl::Utf8SafeCEscape(state.by), absl::Utf8SafeCEscape(state.reason));
   }
   base::MutexLock lock(mu_);
   switches_ = std::move(switches);

@@ -1,5 +1,6 @@
 #include "server/bridge/session.h"
 
+#include "absl/strings/escaping.h"
 #include "server/base/log.h"
 
 namespace postern::bridge {
@@ -43,7 +44,7 @@ void AttachedSession::Detach(absl::string_view reason) {
   // Out of the routes first: from here on nobody sends it anything new.
   fanout_.Remove(stream_);
   desk_.Disconnect(*stream_, stream_->Close());
-  base::Log().info("bridge: {} detached: {}", attached_.provider_id, reason);
+  base::Log().info("bridge: {} detached: {}", attached_.provider_id, absl::Utf8SafeCEscape(reason));
 }
 
 }  // namespace postern::bridge

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/check.h"
 #include "server/base/log.h"
@@ -248,7 +249,7 @@ void Pair::Hold(absl::Duration duration, const std::string& who, const std::stri
   hold.since = context_.clock.Now();
   hold.until = hold.since + std::min(duration, mail::kLongestPolicyHold);
   base::Log().info("{} holds {} for {}: {}", who, hold.scope.ToString(),
-                   absl::FormatDuration(hold.until - hold.since), reason);
+                   absl::FormatDuration(hold.until - hold.since), absl::Utf8SafeCEscape(reason));
   const absl::Status put = context_.holds.Put(std::move(hold));
   POSTERN_CHECK(put.ok());  // only suspensions are limited
 }

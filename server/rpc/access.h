@@ -109,6 +109,10 @@ class MethodGuard {
   absl::Status Admit(Call& call);
 
   // Nothing has been replaced since the call was admitted or renewed. One atomic load.
+  // A request that is refused before it is carried out, for what is not served: the audit line, if
+  // the method is one of control's.
+  void AuditRefusal(const Call& call, const absl::Status& status) const;
+
   bool IsCurrent(const Call& call) const {
     return call.access_generation() == access_.generation();
   }

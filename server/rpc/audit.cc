@@ -14,6 +14,10 @@ std::string Quoted(absl::string_view text) {
 
 }  // namespace
 
+std::string CallerOf(const Call& call) {
+  return absl::StrCat(AuthMethodName(call.identity().method), " ", call.server_context().peer());
+}
+
 void Audit(const AuditEntry& entry, const absl::Status& outcome) {
   std::string line = absl::StrCat("audit call=", entry.call, " who=", Quoted(entry.who));
   if (!entry.from.empty()) absl::StrAppend(&line, " from=", Quoted(entry.from));

@@ -21,8 +21,12 @@ std::string Text(const v1::Scope& scope) {
 
 Task<absl::Status> ControlService::Suspend(
     UnaryCall<v1::SuspendRequest, v1::SuspendResponse>& call) {
-  AuditEntry entry{"Control.Suspend", call.identity().name, Text(call.request.scope()),
-                   call.request.reason(), ""};
+  AuditEntry entry{"Control.Suspend",
+                   call.identity().name,
+                   Text(call.request.scope()),
+                   call.request.reason(),
+                   "",
+                   CallerOf(call)};
   const absl::StatusOr<mail::Hold> hold =
       ToHold(call.request, context_.deps.clock.Now(), entry.who);
   absl::Status status = hold.status();
@@ -44,7 +48,8 @@ Task<absl::Status> ControlService::Suspend(
 
 Task<absl::Status> ControlService::Resume(UnaryCall<v1::ResumeRequest, v1::ResumeResponse>& call) {
   using Resumed = delivery::Operations::Resumed;
-  AuditEntry entry{"Control.Resume", call.identity().name, Text(call.request.scope()), "", ""};
+  AuditEntry entry{"Control.Resume", call.identity().name, Text(call.request.scope()), "", "",
+                   CallerOf(call)};
   const absl::StatusOr<mail::Scope> scope = ToScope(call.request.scope());
   absl::Status status = scope.status();
   if (status.ok()) {
@@ -68,10 +73,13 @@ Task<absl::Status> ControlService::Resume(UnaryCall<v1::ResumeRequest, v1::Resum
 
 Task<absl::Status> ControlService::Flush(UnaryCall<v1::FlushRequest, v1::FlushResponse>& call) {
   const v1::FlushRequest& request = call.request;
-  AuditEntry entry{"Control.Flush", call.identity().name,
+  AuditEntry entry{"Control.Flush",
+                   call.identity().name,
                    absl::StrCat(Text(request.scope()), request.message_id().empty() ? "" : " ",
                                 request.message_id()),
-                   "", ""};
+                   "",
+                   "",
+                   CallerOf(call)};
   mail::Scope scope{"*", ""};
   base::Id message_id;
   absl::Status status;
@@ -102,7 +110,8 @@ Task<absl::Status> ControlService::Flush(UnaryCall<v1::FlushRequest, v1::FlushRe
 }
 
 Task<absl::Status> ControlService::Fail(UnaryCall<v1::FailRequest, v1::FailResponse>& call) {
-  AuditEntry entry{"Control.Fail", call.identity().name, Text(call.request.scope()), "", ""};
+  AuditEntry entry{"Control.Fail", call.identity().name, Text(call.request.scope()), "", "",
+                   CallerOf(call)};
   const absl::StatusOr<mail::Scope> scope = ToScope(call.request.scope());
   const absl::StatusOr<mail::Reply> reply = ToFailReply(call.request.reply());
   absl::Status status = scope.status();
@@ -128,7 +137,8 @@ Task<absl::Status> ControlService::Fail(UnaryCall<v1::FailRequest, v1::FailRespo
 
 Task<absl::Status> ControlService::Reroute(
     UnaryCall<v1::RerouteRequest, v1::RerouteResponse>& call) {
-  AuditEntry entry{"Control.Reroute", call.identity().name, Text(call.request.scope()), "", ""};
+  AuditEntry entry{"Control.Reroute", call.identity().name, Text(call.request.scope()), "", "",
+                   CallerOf(call)};
   const absl::StatusOr<mail::Scope> scope = ToScope(call.request.scope());
   absl::Status status = scope.status();
   if (status.ok()) {
@@ -151,8 +161,12 @@ Task<absl::Status> ControlService::Reroute(
 Task<absl::Status> ControlService::ShutdownConnection(
     UnaryCall<v1::ShutdownConnectionRequest, v1::ShutdownConnectionResponse>& call) {
   const v1::ShutdownConnectionRequest& request = call.request;
-  AuditEntry entry{"Control.ShutdownConnection", call.identity().name, request.connection_id(),
-                   request.reason(), request.now() ? "now" : "after its transaction"};
+  AuditEntry entry{"Control.ShutdownConnection",
+                   call.identity().name,
+                   request.connection_id(),
+                   request.reason(),
+                   request.now() ? "now" : "after its transaction",
+                   CallerOf(call)};
   const absl::StatusOr<base::Id> id = IdFromText(request.connection_id(), "connection_id");
   absl::Status status = id.status();
   if (status.ok()) status = CheckReason(request.reason());

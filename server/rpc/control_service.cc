@@ -6,7 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "server/config/settings.h"
+#include "server/rpc/audit.h"
 #include "server/rpc/convert_control.h"
 #include "server/rpc/convert_operations.h"
 
@@ -137,6 +139,11 @@ Detached ControlService::ServeDrain() {
 Task<absl::Status> ControlService::Drain(DrainCall& call) {
   using Progress = delivery::DrainProgress;
   const absl::StatusOr<absl::Duration> budget = DrainBudget(call.request, StandardBudget());
+  AuditEntry entry{"Control.Drain", call.identity().name, "", "", "", CallerOf(call)};
+  if (budget.ok()) {
+    entry.detail = absl::StrCat("sessions have ", absl::FormatDuration(*budget), " to end");
+  }
+  Audit(entry, budget.status());
   if (!budget.ok()) co_return budget.status();
   context_.note_draining(*budget);
   std::function<absl::StatusOr<Progress>()> begin = [this, wanted = *budget] {

@@ -24,8 +24,12 @@ absl::Status DeliveryService::CheckOwner(const base::Id& message_id, const Ident
 Task<absl::Status> DeliveryService::CancelMessage(
     UnaryCall<v1::CancelMessageRequest, v1::Message>& call) {
   const v1::CancelMessageRequest& request = call.request;
-  AuditEntry entry{"Delivery.CancelMessage", call.identity().name, request.message_id(),
-                   request.reason(), ""};
+  AuditEntry entry{"Delivery.CancelMessage",
+                   call.identity().name,
+                   request.message_id(),
+                   request.reason(),
+                   "",
+                   CallerOf(call)};
   const absl::StatusOr<base::Id> id = IdFromText(request.message_id(), "message_id");
   absl::Status status = id.status();
   if (status.ok()) status = CheckReason(request.reason());
@@ -54,8 +58,12 @@ Task<absl::Status> DeliveryService::CancelMessage(
 Task<absl::Status> DeliveryService::ResolveMessage(
     UnaryCall<v1::ResolveMessageRequest, v1::Message>& call) {
   const v1::ResolveMessageRequest& request = call.request;
-  AuditEntry entry{"Delivery.ResolveMessage", call.identity().name, request.message_id(), "",
-                   v1::InDoubtResolution_Name(request.resolution())};
+  AuditEntry entry{"Delivery.ResolveMessage",
+                   call.identity().name,
+                   request.message_id(),
+                   "",
+                   v1::InDoubtResolution_Name(request.resolution()),
+                   CallerOf(call)};
   const absl::StatusOr<base::Id> id = IdFromText(request.message_id(), "message_id");
   const absl::StatusOr<delivery::Resolution> resolution = ToResolution(request.resolution());
   absl::Status status = id.status();

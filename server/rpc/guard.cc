@@ -74,6 +74,11 @@ absl::Status MethodGuard::Deny(const Call& call, absl::Status denied) {
 }
 
 void MethodGuard::Count(const absl::Status& denied) {
+void MethodGuard::AuditRefusal(const Call& call, const absl::Status& status) const {
+  if (right_ != Right::kControl) return;
+  Audit({method_, call.identity().name, "", "", "", CallerOf(call)}, status);
+}
+
   const std::string reason = ReasonOf(denied);
   base::Counter*& counter = denied_[reason];
   if (counter == nullptr) {

@@ -51,7 +51,10 @@ class UnaryMethod {
     Serve();
     InFlight in_flight(stats_);
     absl::Status status = guard_.Admit(*call);
-    if (status.ok()) status = served_.Check(call->request);
+    if (status.ok()) {
+      status = served_.Check(call->request);
+      if (!status.ok()) guard_.AuditRefusal(*call, status);
+    }
     if (status.ok()) status = co_await (impl_.*handler_)(*call);
     in_flight.Ended(status);
     co_await call->Finish(status);

@@ -20,8 +20,8 @@ class ServedCheck {
   explicit ServedCheck(const google::protobuf::Descriptor* type);
 
   // UNIMPLEMENTED beginning with the path of the first such field that is set
-  // ("attach.mode: DECIDE_MODE_SHADOW is not served yet"). INVALID_ARGUMENT for a number that is
-  // no value of its enum. REQUIRES: `message` is of the type. Thread: any.
+  // ("attach.default_verdict: DEFAULT_VERDICT_HOLD is not served yet"). INVALID_ARGUMENT for a
+  // number that is no value of its enum. REQUIRES: `message` is of the type. Thread: any.
   absl::Status Check(const google::protobuf::Message& message) const;
 
  private:

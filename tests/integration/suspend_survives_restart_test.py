@@ -16,7 +16,7 @@ class SuspendSurvivesRestart(Scenario):
         ident = self.daemon.submit(["r@a.test"])
         self.deliver("r@b.test")
         self.check_waits(ident)
-        self.daemon.wait_log(r'audit call=Control.Suspend who="local" on="a.test" '
+        self.daemon.wait_log(r'audit call=Control.Suspend who="local" from="loopback [^"]*" on="a.test" '
                              r'reason="their maintenance" outcome=OK')
 
         self.daemon.restart(kill=True)

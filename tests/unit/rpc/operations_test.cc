@@ -1,6 +1,7 @@
 #include "server/rpc/convert.h"
 #include "server/rpc/convert_operations.h"
 #include "tests/unit/rpc/fixture.h"
+#include "tests/unit/rpc/log_lines.h"
 
 namespace postern::rpc {
 namespace {
@@ -184,6 +185,78 @@ TEST_F(OperationsTest, CancelAndResolvePassOnWhatTheyAreGiven) {
   ASSERT_TRUE(delivery_stub->ResolveMessage(Context().get(), resolve, &message).ok());
   EXPECT_EQ(operations.Seen(&FakeOperations::resolution_), delivery::Resolution::kFail);
   EXPECT_EQ(operations.Seen(&FakeOperations::reason_), "a.test");
+}
+
+// ---- audit lines ----
+
+TEST_F(OperationsTest, EveryCallThatIsNoListLeavesOneAuditLine) {
+  const LogLines log;
+  limits.drain_progress = absl::Milliseconds(1);
+  Start();
+  v1::DrainProgress progress;
+  v1::DrainRequest drain;
+  drain.mutable_budget()->set_seconds(3);
+  auto context = Context();
+  auto reader = control_stub->Drain(context.get(), drain);
+  while (reader->Read(&progress)) continue;
+  EXPECT_TRUE(reader->Finish().ok());
+  drain.mutable_budget()->set_seconds(7200);
+  auto refused_context = Context();
+  auto refused = control_stub->Drain(refused_context.get(), drain);
+  EXPECT_FALSE(refused->Read(&progress));
+  refused->Finish();
+  v1::GetConfigResponse config;
+  control_stub->GetConfig(Context().get(), {}, &config);
+  v1::ApplyConfigRequest apply;
+  apply.set_reason("later");
+  v1::ApplyConfigResponse applied;
+  control_stub->ApplyConfig(Context().get(), apply, &applied);
+  v1::SetPolicySwitchRequest policy_switch;
+  policy_switch.set_reason("x\"\naudit call=Control.Fail who=\"operator\"");
+  v1::SetPolicySwitchResponse switched;
+  control_stub->SetPolicySwitch(Context().get(), policy_switch, &switched);
+  policy_switch.set_position(v1::POLICY_SWITCH_OFF);
+  EXPECT_TRUE(control_stub->SetPolicySwitch(Context().get(), policy_switch, &switched).ok());
+  v1::ListQueuesResponse queues;
+  EXPECT_TRUE(control_stub->ListQueues(Context().get(), {}, &queues).ok());
+  server.reset();
+
+  std::vector<std::string> lines = log.With("audit call=");
+  std::erase_if(lines, [](const std::string& line) { return line.rfind("audit call=", 0) != 0; });
+  ASSERT_EQ(lines.size(), 6U);
+  const std::string who = "who=\"local\" from=\"loopback ipv4:127.0.0.1:";
+  const std::vector<std::vector<std::string>> parts = {
+      {"audit call=Control.Drain ", "outcome=OK", "sessions have 3s to end"},
+      {"audit call=Control.Drain ", "outcome=INVALID_ARGUMENT", "budget"},
+      {"audit call=Control.GetConfig ", "outcome=UNIMPLEMENTED"},
+      {"audit call=Control.ApplyConfig ", "reason=\"later\"", "outcome=INVALID_ARGUMENT", "what: "},
+      {"audit call=Control.SetPolicySwitch ", "outcome=INVALID_ARGUMENT", "position"},
+      {"audit call=Control.SetPolicySwitch ", "on=\"all\"", "outcome=OK", "POLICY_SWITCH_OFF",
+       "reason=\"x\\\"\\naudit call=Control.Fail"},
+  };
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    EXPECT_EQ(lines[i].find('\n'), std::string::npos) << "a line of a stranger's";
+    EXPECT_NE(lines[i].find(who), std::string::npos) << lines[i];
+    for (const std::string& part : parts[i]) {
+      EXPECT_NE(lines[i].find(part), std::string::npos) << part << " in " << lines[i];
+    }
+  }
+}
+
+TEST_F(OperationsTest, FailWithoutBouncesIsNotServedAndSaysSoInTheAudit) {
+  const LogLines log;
+  Start();
+  v1::FailRequest request;
+  request.mutable_scope()->set_domain("a.test");
+  request.set_silent(true);
+  v1::FailResponse response;
+  const grpc::Status status = control_stub->Fail(Context().get(), request, &response);
+  EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
+  EXPECT_EQ(FieldOf(status.error_message()), "silent");
+  server.reset();
+  const std::vector<std::string> lines = log.With("audit call=Control.Fail ");
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_NE(lines[0].find("outcome=UNIMPLEMENTED"), std::string::npos);
 }
 
 }  // namespace
