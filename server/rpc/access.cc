@@ -16,6 +16,8 @@ namespace {
 
 constexpr double kAuditLinesPerSecond = 20;
 constexpr int kAuditLinesAtOnce = 20;
+// Names that something is counted for; those beyond share one.
+constexpr std::size_t kMaxUsages = 1024;
 
 absl::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
 
@@ -60,10 +62,11 @@ struct Access::Table {
 
   IdentityPtr ByUri(absl::string_view uri) const;
   IdentityPtr ByToken(absl::string_view token) const;
-  absl::StatusOr<IdentityPtr> Open(AuthMethod method, absl::string_view uri) const;
+  IdentityPtr Open(AuthMethod method) const;
 
   bool open = true;  // no identities: all rights to everyone
   int max_streams = 8;
+  int max_verdicts_per_second = 0;
   std::shared_ptr<const Rights> everything = std::make_shared<const Rights>(Rights::Everything());
   absl::flat_hash_map<std::string, IdentityPtr> uris;
   std::vector<std::pair<std::string, IdentityPtr>> prefixes;  // longest first
@@ -74,7 +77,9 @@ struct Access::Table {
 };
 
 Access::Table::Table(AccessOptions options, UsageOf usage_of)
-    : open(options.identities.empty()), max_streams(options.max_streams_per_identity) {
+    : open(options.identities.empty()),
+      max_streams(options.max_streams_per_identity),
+      max_verdicts_per_second(options.max_verdicts_per_second) {
   const auto anyone = [this](const char* name, AuthMethod method) {
     return std::make_shared<const Identity>(Identity{name, method, everything, nullptr});
   };
@@ -125,7 +130,7 @@ IdentityPtr Access::Table::ByToken(absl::string_view token) const {
   return match;
 }
 
-absl::StatusOr<IdentityPtr> Access::Table::Open(AuthMethod method, absl::string_view uri) const {
+IdentityPtr Access::Table::Open(AuthMethod method) const {
   switch (method) {
     case AuthMethod::kUnix:
       return open_unix;
@@ -134,11 +139,8 @@ absl::StatusOr<IdentityPtr> Access::Table::Open(AuthMethod method, absl::string_
     case AuthMethod::kPlaintext:
       return open_plaintext;
     default:
-      break;
+      return open_tls;
   }
-  if (uri.empty()) return open_tls;
-  return std::make_shared<const Identity>(
-      Identity{std::string(uri.data(), uri.size()), AuthMethod::kCertificate, everything, nullptr});
 }
 
 Access::Access(AccessOptions options, base::Registry& registry)
@@ -161,17 +163,16 @@ void Access::Replace(AccessOptions options) {
   generation_.fetch_add(1, std::memory_order_release);
 }
 
-std::shared_ptr<Usage> Access::UsageOf(const std::string& name, int verdicts_per_second) {
+std::shared_ptr<Usage> Access::UsageOf(const std::string& name, int verdicts_per_second) const {
   base::MutexLock lock(mu_);
-  std::erase_if(usages_, [](const auto& entry) { return entry.second.expired(); });
-  std::weak_ptr<Usage>& known = usages_[name];
-  std::shared_ptr<Usage> usage = known.lock();
-  if (usage != nullptr) {
-    usage->SetVerdictsPerSecond(verdicts_per_second);
-  } else {
-    usage = std::make_shared<Usage>(verdicts_per_second);
-    known = usage;
+  if (usages_.size() >= kMaxUsages && !usages_.contains(name)) {
+    std::erase_if(usages_, [](const auto& entry) { return entry.second.use_count() == 1; });
   }
+  // Whoever comes when all are in use shares one with the others who do.
+  const bool room = usages_.size() < kMaxUsages || usages_.contains(name);
+  std::shared_ptr<Usage>& usage = usages_[room ? name : std::string()];
+  if (usage == nullptr) usage = std::make_shared<Usage>(verdicts_per_second);
+  usage->SetVerdictsPerSecond(verdicts_per_second);
   return usage;
 }
 
@@ -216,8 +217,12 @@ absl::StatusOr<IdentityPtr> Access::Authenticate(const grpc::ServerContext& cont
       uris = auth->FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME);
     }
   }
+  if (table->open && uris.empty()) return table->Open(method);
   if (table->open) {
-    return table->Open(method, uris.empty() ? absl::string_view() : View(uris.front()));
+    Identity named{std::string(uris.front().data(), uris.front().size()), AuthMethod::kCertificate,
+                   table->everything, nullptr};
+    named.usage = UsageOf(named.name, table->max_verdicts_per_second);
+    return std::make_shared<const Identity>(std::move(named));
   }
   if (const absl::string_view token = BearerToken(context); !token.empty()) {
     IdentityPtr identity = table->ByToken(token);

@@ -85,14 +85,15 @@ class Access {
   struct Table;
   std::shared_ptr<const Table> table() const;
 
-  // The usage of an identity, as it was before if there was one of this name.
-  std::shared_ptr<Usage> UsageOf(const std::string& name, int verdicts_per_second);
+  // What is counted for an identity, or for a certificate's URI when there are no identities; as it
+  // was before if there was one of this name.
+  std::shared_ptr<Usage> UsageOf(const std::string& name, int verdicts_per_second) const;
 
   base::Registry& registry_;
   std::atomic<std::uint64_t> generation_{0};
   mutable base::Mutex mu_;
   std::shared_ptr<const Table> table_ ABSL_GUARDED_BY(mu_);
-  std::map<std::string, std::weak_ptr<Usage>> usages_ ABSL_GUARDED_BY(mu_);  // [identity]
+  mutable std::map<std::string, std::shared_ptr<Usage>> usages_ ABSL_GUARDED_BY(mu_);
   queue::TokenBucket lines_ ABSL_GUARDED_BY(mu_);
   std::uint64_t unlogged_ ABSL_GUARDED_BY(mu_) = 0;
 };
@@ -108,11 +109,11 @@ class MethodGuard {
   // denies.
   absl::Status Admit(Call& call);
 
-  // Nothing has been replaced since the call was admitted or renewed. One atomic load.
   // A request that is refused before it is carried out, for what is not served: the audit line, if
   // the method is one of control's.
   void AuditRefusal(const Call& call, const absl::Status& status) const;
 
+  // Nothing has been replaced since the call was admitted or renewed. One atomic load.
   bool IsCurrent(const Call& call) const {
     return call.access_generation() == access_.generation();
   }
@@ -152,8 +153,9 @@ absl::Status StillWhole(const Identity& identity, const bridge::Filter& granted,
 void DenyVerdict(MethodGuard& guard, const Call& call, const std::string& provider,
                  const bridge::VerdictResult& result);
 
-// Takes a place among the Watch and Decide streams of an identity; it is free again when what is
-// returned goes. Null for identities that are not limited. RESOURCE_EXHAUSTED names the limit.
+// Takes a place among the Watch, Decide and Outcomes streams of an identity; it is free again when
+// what is returned goes. Null for callers without a name of their own ("local", "anonymous").
+// RESOURCE_EXHAUSTED names the limit.
 absl::StatusOr<std::shared_ptr<void>> TakeStreamPlace(const Access& access,
                                                       const Identity& identity);
 

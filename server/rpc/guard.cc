@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/rpc/access.h"
+#include "server/rpc/audit.h"
 
 namespace postern::rpc {
 namespace {
@@ -52,9 +53,9 @@ absl::Status MethodGuard::Renew(Call& call, Granted granted) {
   absl::StatusOr<IdentityPtr> identity = access_.Authenticate(call.server_context());
   absl::Status status = identity.status();
   if (status.ok() && (*identity)->name != call.identity().name) {
-    status = absl::UnauthenticatedError(absl::StrCat(
-        "by the configuration now in force the caller is ", (*identity)->name, ", no longer ",
-        call.identity().name));
+    status = absl::UnauthenticatedError(
+        absl::StrCat("by the configuration now in force the caller is ", (*identity)->name,
+                     ", no longer ", call.identity().name));
   }
   if (status.ok()) status = CheckRight(**identity);
   if (status.ok()) status = granted(**identity);
@@ -73,12 +74,12 @@ absl::Status MethodGuard::Deny(const Call& call, absl::Status denied) {
   return denied;
 }
 
-void MethodGuard::Count(const absl::Status& denied) {
 void MethodGuard::AuditRefusal(const Call& call, const absl::Status& status) const {
   if (right_ != Right::kControl) return;
   Audit({method_, call.identity().name, "", "", "", CallerOf(call)}, status);
 }
 
+void MethodGuard::Count(const absl::Status& denied) {
   const std::string reason = ReasonOf(denied);
   base::Counter*& counter = denied_[reason];
   if (counter == nullptr) {
@@ -101,14 +102,14 @@ absl::Status StillWhole(const Identity& identity, const bridge::Filter& granted,
   if (!lost(granted.domains, left.domains) && !lost(granted.bindings, left.bindings)) {
     return absl::OkStatus();
   }
-  return absl::AbortedError(absl::StrCat("the rights of ", identity.name,
-                                         " were narrowed: open the stream again"));
+  return absl::AbortedError(
+      absl::StrCat("the rights of ", identity.name, " were narrowed: open the stream again"));
 }
 
 void DenyVerdict(MethodGuard& guard, const Call& call, const std::string& provider,
                  const bridge::VerdictResult& result) {
-  const absl::Status denied = absl::PermissionDeniedError(absl::StrCat(
-      "decide: verdict ", result.verdict_id, " of ", provider, ": ", result.detail));
+  const absl::Status denied = absl::PermissionDeniedError(
+      absl::StrCat("decide: verdict ", result.verdict_id, " of ", provider, ": ", result.detail));
   (void)guard.Deny(call, denied);
 }
 

@@ -1,7 +1,7 @@
 // Identity: who makes a call, and what they may do. Every call has one before its handler runs:
 //
-//   call.identity().name                          for the audit log, and for what is kept per
-//   client call.identity().rights->control
+//   call.identity().name               for the audit log, and for what is kept per client
+//   call.identity().rights->control
 //
 // Without `identities` in the configuration everyone who passes the listener's authentication has
 // all rights: "local" over a unix socket or loopback in plaintext, the certificate's URI over TLS,
@@ -20,12 +20,13 @@
 
 namespace postern::rpc {
 
-// What is counted for one identity of the configuration, however it comes in. Thread: any.
+// What is counted for one identity of the configuration, however it comes in, or without identities
+// for one certificate URI. Thread: any.
 class Usage {
  public:
   explicit Usage(int verdicts_per_second) : verdicts_(verdicts_per_second, verdicts_per_second) {}
 
-  std::atomic<int> streams{0};  // Watch and Decide, open now
+  std::atomic<int> streams{0};  // Watch, Decide and Outcomes, open now
 
   // One more verdict; false: over the limit.
   bool TakeVerdict();
@@ -48,7 +49,7 @@ struct Identity {
   std::string name;
   AuthMethod method = AuthMethod::kLoopback;
   std::shared_ptr<const Rights> rights;
-  std::shared_ptr<Usage> usage;  // null: the configuration does not name it, it has no limits
+  std::shared_ptr<Usage> usage;  // null: "local" or "anonymous" without identities, not limited
 
   // One more verdict; false: over policy.max_verdicts_per_second.
   bool TakeVerdict() const { return usage == nullptr || usage->TakeVerdict(); }

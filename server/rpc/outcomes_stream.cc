@@ -250,6 +250,9 @@ absl::Status OutcomesStream::OnStart(const v1::OutcomesStart& start) {
     return absl::Status(matcher.status().code(),
                         absl::StrCat("start.", matcher.status().message()));
   }
+  absl::StatusOr<std::shared_ptr<void>> place = TakeStreamPlace(context_.access, call_.identity());
+  if (!place.ok()) return place.status();
+  place_ = *std::move(place);
   matcher_ = *std::move(matcher);
   final_only_ = start.final_only();
   consumer_ = ConsumerOf(call_.identity(), start.consumer());

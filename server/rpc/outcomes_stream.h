@@ -93,6 +93,7 @@ class OutcomesStream {
   spool::OutcomeSource& source_;
   const std::shared_ptr<OutcomesWakeup> wakeup_;
   Stopper::Listener listener_;
+  std::shared_ptr<void> place_;  // among the identity's streams, from Start on
   Signal writer_ended_;
   Signal reader_ended_;
   absl::Status failure_;

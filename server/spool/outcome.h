@@ -62,6 +62,8 @@ class OutcomeListener {
 class OutcomeSource {
  public:
   static constexpr std::size_t kMaxConsumers = 256;
+  // Of those of one owner. A name with a NUL has an owner: what stands before it.
+  static constexpr std::size_t kMaxConsumersOfOwner = 32;
 
   struct Range {
     std::uint64_t log = 0;     // identity of this series of numbers; another spool has another
@@ -80,7 +82,8 @@ class OutcomeSource {
   // What a consumer has acknowledged; nullopt: no such consumer.
   virtual std::optional<std::uint64_t> ConsumerCursor(const std::string& consumer) const = 0;
   // Makes `upto` the consumer's cursor, and the consumer known. Durable with the next batch: after
-  // a crash of the machine an older cursor may stand. RESOURCE_EXHAUSTED: kMaxConsumers are known.
+  // a crash of the machine an older cursor may stand. RESOURCE_EXHAUSTED: the name is new, and
+  // there are kMaxConsumers, or its owner has kMaxConsumersOfOwner, those on their way counted.
   virtual absl::Status SetConsumerCursor(const std::string& consumer, std::uint64_t upto) = 0;
   // Tells `listener` of every batch with outcomes from now on, until it is gone.
   virtual void AddOutcomeListener(std::weak_ptr<OutcomeListener> listener) = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/ids.h"
 #include "server/base/log.h"
@@ -260,7 +261,10 @@ void OutcomeBook::Publish() {
   shown_history_floor_ = history_floor_;
   if (!std::exchange(consumers_changed_, false)) return;
   cursors_.clear();
-  for (const auto& [name, consumer] : consumers_) cursors_[name] = consumer.cursor;
+  for (const auto& [name, consumer] : consumers_) {
+    cursors_[name] = consumer.cursor;
+    coming_.erase(name);
+  }
 }
 
 void OutcomeBook::Tell() {
@@ -297,13 +301,24 @@ std::optional<std::uint64_t> OutcomeBook::CursorOf(const std::string& consumer) 
   return found->second;
 }
 
-absl::Status OutcomeBook::CheckName(const std::string& consumer) const {
+absl::Status OutcomeBook::Reserve(const std::string& consumer) {
   base::MutexLock lock(mu_);
-  if (cursors_.size() < OutcomeSource::kMaxConsumers || cursors_.contains(consumer)) {
-    return absl::OkStatus();
+  if (cursors_.contains(consumer) || coming_.contains(consumer)) return absl::OkStatus();
+  if (cursors_.size() + coming_.size() >= OutcomeSource::kMaxConsumers) {
+    return absl::ResourceExhaustedError(absl::StrCat("consumer: ", OutcomeSource::kMaxConsumers,
+                                                     " names are known, and that is the limit"));
   }
-  return absl::ResourceExhaustedError(
-      absl::StrCat("consumer: ", cursors_.size(), " names are known, and that is the limit"));
+  const std::string owner = consumer.substr(0, consumer.find('\0') + 1);  // "": it has none
+  const auto is_of = [&owner](const std::string& name) { return absl::StartsWith(name, owner); };
+  const auto of_owner = std::count_if(cursors_.begin(), cursors_.end(),
+                                      [&](const auto& entry) { return is_of(entry.first); }) +
+                        std::count_if(coming_.begin(), coming_.end(), is_of);
+  if (!owner.empty() && static_cast<std::size_t>(of_owner) >= OutcomeSource::kMaxConsumersOfOwner) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("consumer: the identity has ", of_owner, " names, and that is the limit"));
+  }
+  coming_.insert(consumer);
+  return absl::OkStatus();
 }
 
 void OutcomeBook::AddListener(std::weak_ptr<OutcomeListener> listener) {

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -58,8 +59,9 @@ class OutcomeBook {
   std::uint64_t history_floor() const;
   const Retention& retention() const { return retention_; }
   std::optional<std::uint64_t> CursorOf(const std::string& consumer) const;
-  // RESOURCE_EXHAUSTED: the name is new and there are kMaxConsumers.
-  absl::Status CheckName(const std::string& consumer) const;
+  // Before the first write for a name: counts it from here on. RESOURCE_EXHAUSTED as
+  // OutcomeSource::SetConsumerCursor.
+  absl::Status Reserve(const std::string& consumer);
   void AddListener(std::weak_ptr<OutcomeListener> listener);
 
  private:
@@ -110,6 +112,7 @@ class OutcomeBook {
   OutcomeSource::Range range_ ABSL_GUARDED_BY(mu_);
   std::uint64_t shown_history_floor_ ABSL_GUARDED_BY(mu_) = 1;
   std::map<std::string, std::uint64_t> cursors_ ABSL_GUARDED_BY(mu_);
+  std::set<std::string> coming_ ABSL_GUARDED_BY(mu_);  // reserved, not in cursors_ yet
   std::vector<std::weak_ptr<OutcomeListener>> listeners_ ABSL_GUARDED_BY(mu_);
 };
 

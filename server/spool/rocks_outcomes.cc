@@ -67,7 +67,7 @@ std::optional<std::uint64_t> RocksSpool::ConsumerCursor(const std::string& consu
 }
 
 absl::Status RocksSpool::SetConsumerCursor(const std::string& consumer, std::uint64_t upto) {
-  if (absl::Status status = book_->CheckName(consumer); !status.ok()) return status;
+  if (absl::Status status = book_->Reserve(consumer); !status.ok()) return status;
   WriteOp op;
   op.kind = WriteOp::Kind::kConsumer;
   op.content = consumer;

@@ -4,7 +4,10 @@ import unittest
 
 from callers import Caller, assert_denied, token_file
 from certificates import Authority
+from postern.v1 import hooks_pb2
+from running import scaled
 from scenario import Scenario
+from streams import Watch
 
 URI = "spiffe://example.org/mailer"
 
@@ -17,8 +20,8 @@ class ClientCertificateRequired(Scenario):
         self.other = Authority(self.directory, "other")
         self.server = self.ca.issue("server")
 
-    def start(self, identities=(), **tls):
-        self.make_daemon(identities=list(identities), server={"grpc_listeners": [
+    def start(self, identities=(), policy=None, **tls):
+        self.make_daemon(identities=list(identities), policy=policy or {}, server={"grpc_listeners": [
             {"address": "127.0.0.1:0"},
             {"address": "127.0.0.1:0", "tls": {
                 "certificate_file": self.server.certificate, "key_file": self.server.key,
@@ -56,6 +59,24 @@ class ClientCertificateRequired(Scenario):
         self.assertEqual(self.daemon.metric("postern_rpc_denied_total", method="Delivery.Submit",
                                             reason="unauthenticated"), 1)
         self.daemon.wait_log(r'audit call=Delivery.Submit who="exact" from="certificate ')
+
+    def test_without_identities_each_uri_has_its_limits(self):
+        self.start(policy={"max_streams_per_identity": 1, "max_verdicts_per_second": 1})
+        one, other = (Caller(self, self.address, ca=self.ca, certificate=self.ca.issue(
+            name, uri=f"spiffe://example.org/{name}")) for name in ("one", "other"))
+        for caller in (one, other):
+            watch = Watch(caller.hooks).start()
+            self.addCleanup(watch.cancel)
+        assert_denied(self, "RESOURCE_EXHAUSTED", "spiffe://example.org/one has 1 streams",
+                      lambda: next(iter(one.hooks.Watch(hooks_pb2.WatchRequest(snapshot=True),
+                                                        timeout=scaled(10)))))
+        # Kept from call to call.
+        verdicts = hooks_pb2.PostVerdictsRequest(provider="p", verdicts=[
+            hooks_pb2.Verdict(verdict_id=1, decision=hooks_pb2.DECISION_KEEP)] * 100)
+        limited = [sum(r.status == hooks_pb2.VERDICT_STATUS_LIMIT for r in
+                       one.hooks.PostVerdicts(verdicts, timeout=scaled(10)).results)
+                   for _ in range(2)]
+        self.assertGreater(min(limited), 0)
 
     def test_optional_leaves_it_to_the_token(self):
         path, token = token_file(self.directory, "mailer")

@@ -149,6 +149,35 @@ TEST_F(AccessTest, AnIdentityHasSoManyStreamsAndNoMore) {
   second->Finish();
 }
 
+TEST_F(AccessTest, AStreamOfOutcomesTakesAPlaceToo) {
+  Add("books").token = kToken;
+  access.identities.back().rights.watch.emplace();
+  access.max_streams_per_identity = 1;
+  Start();
+  outcomes.Record([] {
+    mail::Row row;
+    row.pair = std::make_shared<const mail::PairKey>(mail::PairKey{"b.example", "default"});
+    row.recipients.push_back({"r@b.example", mail::Disposition::kDelivered, nullptr});
+    row.submitter = "books";
+    return row;
+  }());
+  auto context = With(kToken);
+  const auto stream = delivery_stub->Outcomes(context.get());
+  v1::OutcomesRequest request;
+  request.mutable_start();
+  ASSERT_TRUE(stream->Write(request));
+  v1::OutcomesResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  auto second = With(kToken);
+  const auto watch = hooks_stub->Watch(second.get(), {});
+  v1::WatchResponse frame;
+  EXPECT_FALSE(watch->Read(&frame));
+  EXPECT_EQ(watch->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  stream->WritesDone();
+  while (stream->Read(&response)) continue;
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
 TEST_F(AccessTest, NewIdentitiesHoldForNewCalls) {
   Add("mailer").token = kToken;
   Start();

@@ -169,6 +169,31 @@ TEST_F(OutcomesTest, NoMoreConsumersThanTheLimit) {
   EXPECT_TRUE(spool_->SetConsumerCursor("c7", 0).ok());
 }
 
+TEST_F(OutcomesTest, NamesThatAreOnTheirWayCountInTheLimit) {
+  Open();
+  int taken = 0;
+  for (std::size_t i = 0; i < 2 * OutcomeSource::kMaxConsumers; ++i) {
+    if (spool_->SetConsumerCursor(absl::StrCat("c", i), 0).ok()) ++taken;
+  }
+  EXPECT_EQ(OutcomeSource::kMaxConsumers, static_cast<std::size_t>(taken));
+}
+
+TEST_F(OutcomesTest, AnOwnerHasItsShareOfTheNames) {
+  Open();
+  const auto name = [](const char* owner, std::size_t i) {
+    return absl::StrCat(owner, absl::string_view("\0", 1), "c", i);
+  };
+  for (std::size_t i = 0; i < OutcomeSource::kMaxConsumersOfOwner; ++i) {
+    ASSERT_TRUE(spool_->SetConsumerCursor(name("red", i), 0).ok());
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(spool_->SetConsumerCursor(name("red", 99), 0)));
+  EXPECT_TRUE(spool_->SetConsumerCursor(name("red", 7), 1).ok());
+  EXPECT_TRUE(spool_->SetConsumerCursor(name("re", 0), 0).ok());
+  EXPECT_TRUE(spool_->SetConsumerCursor("red", 0).ok()) << "a name without an owner";
+  Sync();
+  EXPECT_TRUE(absl::IsResourceExhausted(spool_->SetConsumerCursor(name("red", 99), 0)));
+}
+
 TEST_F(OutcomesTest, AFinishedMessageStaysReadableAfterARestart) {
   Open();
   const base::Id id = Deliver();
