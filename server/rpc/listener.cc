@@ -63,6 +63,19 @@ bool IsExposed(const Listener& listener) {
   return !IsUnix(listener) && !listener.tls.has_value() && !IsLoopback(HostOf(listener.address));
 }
 
+std::string ExposureWarning(const Listener& listener, bool open) {
+  if (IsExposed(listener)) {
+    return absl::StrCat(listener.address,
+                        " takes plaintext from other hosts (insecure: true): whoever reaches it "
+                        "can read and change everything that passes");
+  }
+  const bool anyone = listener.tls.has_value() && !listener.tls->require_client_certificate;
+  if (!open || !anyone || IsLoopback(HostOf(listener.address))) return "";
+  return absl::StrCat(listener.address,
+                      " asks no client for a certificate, and there are no identities (insecure: "
+                      "true): whoever reaches it controls the service");
+}
+
 absl::Status CheckListener(const Listener& listener) {
   const std::string& address = listener.address;
   if (IsUnix(listener)) {

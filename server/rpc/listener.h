@@ -22,6 +22,10 @@ bool IsUnix(const Listener& listener);
 // Plaintext that others than this host's users reach.
 bool IsExposed(const Listener& listener);
 
+// What the log must say at each start about who reaches the service there; empty: nothing. `open`:
+// there are no identities, so whoever is let in has all rights.
+std::string ExposureWarning(const Listener& listener, bool open);
+
 // INVALID_ARGUMENT unless the address is "unix:PATH" or HOST:PORT with a numeric port, and unless
 // HOST is loopback ("localhost", 127.0.0.0/8, [::1]), there is TLS, or `insecure` says that
 // anything goes.

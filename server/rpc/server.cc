@@ -35,11 +35,8 @@ absl::Status CannotListen(const std::vector<Listener>& listeners) {
 // What an operator must know about each start.
 void SayWhoMayCall(const ServerOptions& options) {
   for (const Listener& listener : options.listeners) {
-    if (!IsExposed(listener)) continue;
-    base::Log().warn(
-        "rpc: {} takes plaintext from other hosts (insecure: true): whoever reaches it can read "
-        "and change everything that passes",
-        listener.address);
+    const std::string warning = ExposureWarning(listener, options.access.identities.empty());
+    if (!warning.empty()) base::Log().warn("rpc: {}", warning);
   }
   if (!options.access.identities.empty()) return;
   base::Log().info("rpc: no identities are configured: whoever can connect has all rights");

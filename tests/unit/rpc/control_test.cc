@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/listener.h"
@@ -212,3 +213,17 @@ TEST(ConvertTest, ErrorsNameTheirField) {
 
 }  // namespace
 }  // namespace postern::rpc
+TEST(ListenerTest, WhoReachesTheServiceUnaskedIsWarnedOf) {
+  const TlsOptions anyone{"certificate", "key", "", false};
+  const TlsOptions known{"certificate", "key", "ca", true};
+  EXPECT_TRUE(absl::StrContains(ExposureWarning({"192.0.2.1:1", true}, true), "plaintext"));
+  EXPECT_TRUE(absl::StrContains(ExposureWarning({"192.0.2.1:1", true}, false), "plaintext"));
+  EXPECT_TRUE(absl::StrContains(ExposureWarning({"192.0.2.1:1", true, anyone}, true),
+                                "192.0.2.1:1 asks no client for a certificate"));
+  EXPECT_EQ(ExposureWarning({"192.0.2.1:1", true, anyone}, false), "") << "tokens tell who calls";
+  EXPECT_EQ(ExposureWarning({"192.0.2.1:1", false, known}, true), "");
+  EXPECT_EQ(ExposureWarning({"127.0.0.1:1", false, anyone}, true), "");
+  EXPECT_EQ(ExposureWarning({"127.0.0.1:1"}, true), "");
+  EXPECT_EQ(ExposureWarning({"unix:/tmp/x"}, true), "");
+}
+
