@@ -59,7 +59,8 @@ struct QueueInfo {
   absl::Time next_attempt = absl::InfiniteFuture();  // of the delayed rows
   absl::Time backoff_until = absl::InfinitePast();   // no new connection before
   std::optional<mail::Hold> hold;                    // what keeps it from delivering
-  std::string waiting_for;  // why nothing moves: "", "back-off", "redial rate", "spool", "drain"...
+  // Why what is due does not move; nullopt: it does, or nothing is due.
+  std::optional<mail::RequeueReason> waiting_for;
 };
 
 struct ConnectionEntry {

@@ -23,19 +23,10 @@ constexpr absl::Duration kFirstRedial = absl::Seconds(1);
 // A state that lasts is not a storm of attempts.
 constexpr absl::Duration kShortestParking = absl::Seconds(1);
 
-const char* Words(const Parking& parking) {
-  if (parking.local_fault != nullptr) return "local fault";
-  switch (parking.grant) {
-    case HostTable::Grant::kGranted:
-      return "";
-    case HostTable::Grant::kBackedOff:
-      return "back-off";
-    case HostTable::Grant::kHostFull:
-      return "max_connections_per_host";
-    case HostTable::Grant::kServerFull:
-      return "server_max_outbound_connections";
-  }
-  return "";
+mail::RequeueReason ReasonFor(const Parking& parking) {
+  if (parking.local_fault != nullptr) return mail::RequeueReason::kLocalFault;
+  return parking.grant == HostTable::Grant::kBackedOff ? mail::RequeueReason::kHostBackoff
+                                                       : mail::RequeueReason::kThrottled;
 }
 
 }  // namespace
@@ -143,6 +134,7 @@ void Pair::BackOff(mail::RequeueReason reason, std::shared_ptr<const mail::Reply
 void Pair::WaitUntil(absl::Time steady, mail::RequeueReason reason,
                      std::shared_ptr<const mail::Reply> reply) {
   backoff_until_ = steady;
+  backoff_reason_ = reason;
   backoff_until_wall_ = context_.clock.Now() + (steady - context_.clock.Steady());
   context_.board.Set(*key_, PairTrouble{backoff_until_wall_, reason, std::move(reply)});
 }
@@ -174,12 +166,7 @@ void Pair::Park(Parking parking) {
                               : context_.clock.Now() + (parking.until - parked_at_);
   const bool local = parking.local_fault != nullptr;
   if (local) last_failure_ = parking.local_fault;
-  context_.board.Set(*key_, PairTrouble{wall,
-                                        local ? mail::RequeueReason::kLocalFault
-                                        : parking.grant == HostTable::Grant::kBackedOff
-                                            ? mail::RequeueReason::kHostBackoff
-                                            : mail::RequeueReason::kThrottled,
-                                        parking.local_fault});
+  context_.board.Set(*key_, PairTrouble{wall, ReasonFor(parking), parking.local_fault});
   parking_ = std::move(parking);
   if (!local) WaitForHosts(parking_->grant, parking_->hosts);
 }
@@ -387,6 +374,16 @@ void Pair::AddTotals(BindingTotals* totals) const {
   totals->in_session += rows_in_session_;
 }
 
+std::optional<mail::RequeueReason> Pair::WaitingFor(absl::Time steady) const {
+  if (queue_.active_size() == 0) return std::nullopt;
+  if (context_.draining.load(std::memory_order_relaxed)) return mail::RequeueReason::kSessionEnded;
+  if (!context_.spool.healthy()) return mail::RequeueReason::kLocalFault;
+  if (backoff_until_ > steady) return backoff_reason_;
+  if (parking_.has_value()) return ReasonFor(*parking_);
+  if (redial_at_ > steady) return mail::RequeueReason::kThrottled;
+  return std::nullopt;
+}
+
 QueueInfo Pair::info() const {
   QueueInfo info;
   info.pair = *key_;
@@ -404,23 +401,7 @@ QueueInfo Pair::info() const {
   info.hold = context_.holds.Find(*key_, *options_);
   const absl::Time steady = context_.clock.Steady();
   if (backoff_until_ > steady) info.backoff_until = backoff_until_wall_;
-  if (queue_.active_size() > 0) {
-    if (context_.draining.load(std::memory_order_relaxed)) {
-      info.waiting_for = "drain";
-    } else if (!context_.spool.healthy()) {
-      info.waiting_for = "spool";
-    } else if (backoff_until_ > steady) {
-      info.waiting_for = "back-off";
-    } else if (parking_.has_value()) {
-      info.waiting_for = Words(*parking_);
-    } else if (redial_at_ > steady) {
-      info.waiting_for = "redial rate";
-    } else if (dialing_ > 0) {
-      info.waiting_for = "connection";
-    }
-  } else if (queue_.delayed_size() > 0) {
-    info.waiting_for = "next attempt";
-  }
+  info.waiting_for = WaitingFor(steady);
   return info;
 }
 

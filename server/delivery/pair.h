@@ -154,6 +154,8 @@ class Pair {
   void LeaveSession(const queue::QueuedRow& row);
   std::size_t ConnectionGoal() const;
   bool Holds(const base::Id& message_id) const;
+  // QueueInfo::waiting_for.
+  std::optional<mail::RequeueReason> WaitingFor(absl::Time steady) const;
   std::vector<queue::RowPtr> TakeRow(const mail::Row& wanted);
   // Both: true when nothing is left of the row, which is then finished.
   bool CancelRow(queue::RowPtr& row, const Cancellation& cancellation);
@@ -191,6 +193,7 @@ class Pair {
 
   std::uint64_t attempt_number_ = 0;
   std::uint32_t consecutive_failures_ = 0;
+  mail::RequeueReason backoff_reason_ = mail::RequeueReason::kConnectFailed;
   std::shared_ptr<const mail::Reply> last_failure_;       // null: none since the last success
   absl::Time backoff_until_ = absl::InfinitePast();       // steady clock
   absl::Time backoff_until_wall_ = absl::InfinitePast();  // the same moment, to be shown

@@ -3,25 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/convert_operations.h"
 
 namespace postern::rpc {
 namespace {
-
-v1::RequeueReason WaitReason(const std::string& waiting_for) {
-  if (waiting_for == "back-off") return v1::REQUEUE_REASON_HOST_BACKOFF;
-  if (waiting_for == "dns") return v1::REQUEUE_REASON_MX_LOOKUP;
-  if (waiting_for == "redial rate" || absl::StrContains(waiting_for, "max_")) {
-    return v1::REQUEUE_REASON_THROTTLED;
-  }
-  if (waiting_for == "spool" || waiting_for == "local fault") {
-    return v1::REQUEUE_REASON_LOCAL_FAULT;
-  }
-  return v1::REQUEUE_REASON_UNSPECIFIED;
-}
 
 void FillQueue(const delivery::QueueInfo& queue, absl::Time now, v1::Queue* out) {
   out->set_domain(queue.pair.domain);
@@ -37,7 +24,7 @@ void FillQueue(const delivery::QueueInfo& queue, absl::Time now, v1::Queue* out)
   if (queue.backoff_until > now && queue.backoff_until != absl::InfiniteFuture()) {
     *out->mutable_backoff_until() = ToProto(queue.backoff_until);
   }
-  out->set_reason(WaitReason(queue.waiting_for));
+  if (queue.waiting_for.has_value()) out->set_reason(ToProto(*queue.waiting_for));
   if (queue.hold.has_value()) {
     out->set_suspended(queue.hold->kind == mail::Hold::Kind::kSuspended);
     ToProto(*queue.hold, out->mutable_suspension());

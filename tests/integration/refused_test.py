@@ -3,7 +3,7 @@
 import unittest
 
 from postern.v1 import control_pb2
-from scenario import Scenario, dispositions, reason_of, scaled
+from scenario import Scenario, dispositions, eventually, reason_of, scaled
 
 
 class Refused(Scenario):
@@ -21,6 +21,9 @@ class Refused(Scenario):
         queue, = self.daemon.control.ListQueues(control_pb2.ListQueuesRequest(),
                                                 timeout=scaled(10)).queues
         self.assertEqual((queue.domain, queue.active + queue.delayed), ("a.test", 1))
+        # As GetMessage says it.
+        eventually(lambda: self.reason_of_queue("a.test") == "CONNECT_FAILED",
+                   what="the queue's reason")
         # No connection was there to be closed, and no transaction to be judged.
         self.assertEqual(watch.of_kind("connection_closed"), [])
         self.assertEqual(watch.of_kind("verdict"), [])

@@ -2,7 +2,7 @@
 
 import unittest
 
-from scenario import Scenario, dispositions, reason_of
+from scenario import Scenario, dispositions, eventually, reason_of
 
 
 class Servfail(Scenario):
@@ -26,6 +26,7 @@ class Servfail(Scenario):
         message = self.daemon.wait_message(ident, lambda m: reason_of(m) == "MX_LOOKUP",
                                            what="reason MX_LOOKUP")
         self.assertIn(dispositions(message)["r@a.test"], ("QUEUED", "DEFERRED"))
+        eventually(lambda: self.reason_of_queue("a.test") == "MX_LOOKUP", what="the queue's reason")
         self.assertEqual(self.sink.connections, [])
         self.dns.forgive("a.test")
         self.daemon.wait_dispositions(ident, "DELIVERED", timeout=20)

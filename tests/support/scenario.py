@@ -170,6 +170,11 @@ class Scenario(unittest.TestCase):
         answer = self.control("ListQueues", filter=types_pb2.Filter(domains=[domain]))
         return next(iter(answer.queues), None)
 
+    def reason_of_queue(self, domain):
+        """Why its mail waits: "CONNECT_FAILED"; "UNSPECIFIED" when there is no such queue."""
+        queue = self.queue(domain)
+        return short(types_pb2.RequeueReason, queue.reason if queue else 0)
+
     def suspend(self, domain, reason="test", **duration):
         """Suspends the domain; duration as for google.protobuf.Duration, none: until resumed."""
         return self.control("Suspend", scope=scope(domain), reason=reason,

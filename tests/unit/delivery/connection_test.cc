@@ -47,8 +47,9 @@ TEST_F(ConnectionTest, AMissingSourceAddressIsToldOnceForAllQueuesOfItsBinding) 
   Submit({"r@a.test"}, "far");
   EXPECT_EQ(WaitEvents(1), (Lines{"a.test: BIND"}));
   Submit({"r@b.test"}, "far");
-  const QueueInfo queue =
-      WaitQueue("b.test", [](const QueueInfo& info) { return info.waiting_for == "local fault"; });
+  const QueueInfo queue = WaitQueue("b.test", [](const QueueInfo& info) {
+    return info.waiting_for == mail::RequeueReason::kLocalFault;
+  });
   ASSERT_NE(queue.last_failure, nullptr);
   EXPECT_NE(queue.last_failure->text.find("Cannot assign requested address"), std::string::npos);
   // The host is not to blame, and other bindings go there.

@@ -15,8 +15,8 @@ class PairTest : public DeliveryTest {
     place_ = context_.hosts.Acquire("", host(), HostLimits(options), clock_.Steady()).permit;
     ASSERT_NE(place_, nullptr);
   }
-  void WaitFor(const std::string& domain, const std::string& words) {
-    WaitQueue(domain, [&](const QueueInfo& queue) { return queue.waiting_for == words; });
+  void WaitFor(const std::string& domain, mail::RequeueReason reason) {
+    WaitQueue(domain, [&](const QueueInfo& queue) { return queue.waiting_for == reason; });
   }
   void Suspend(const std::string& domain) {
     mail::Hold hold;
@@ -60,9 +60,9 @@ TEST_F(PairTest, APlaceOfTheServerThatAQueueDoesNotTakeGoesToTheNext) {
   Start();
   TakeThePlace();
   Submit({"r@first.test"});
-  WaitFor("first.test", "server_max_outbound_connections");
+  WaitFor("first.test", mail::RequeueReason::kThrottled);
   Submit({"r@second.test"});
-  WaitFor("second.test", "server_max_outbound_connections");
+  WaitFor("second.test", mail::RequeueReason::kThrottled);
   Suspend("first.test");
   place_.reset();
   EXPECT_EQ(WaitEvents(1), (Lines{"second.test: NONE"}));

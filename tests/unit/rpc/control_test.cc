@@ -23,7 +23,7 @@ class ControlTest : public RpcTest {
     queue.pair = {std::move(domain), "default"};
     queue.active = 2;
     queue.in_session = 1;
-    queue.waiting_for = "back-off";
+    queue.waiting_for = mail::RequeueReason::kHostBackoff;
     return queue;
   }
   // What the server as a whole answers.
@@ -59,30 +59,27 @@ TEST_F(ControlTest, ListQueuesSortsFiltersAndPages) {
   EXPECT_EQ(page.next_page_token(), "");
 }
 
-TEST_F(ControlTest, ListQueuesSaysThatLimitsThrottle) {
-  // The words of delivery::Pair.
-  for (const char* words :
-       {"redial rate", "max_connections_per_host", "server_max_outbound_connections"}) {
-    delivery::QueueInfo queue = QueueOf("a.example");
-    queue.waiting_for = words;
-    control.queues.push_back(queue);
+TEST_F(ControlTest, ListQueuesGivesTheReasonThatDeliveryGives) {
+  const std::pair<mail::RequeueReason, v1::RequeueReason> reasons[] = {
+      {mail::RequeueReason::kConnectFailed, v1::REQUEUE_REASON_CONNECT_FAILED},
+      {mail::RequeueReason::kMxLookup, v1::REQUEUE_REASON_MX_LOOKUP},
+      {mail::RequeueReason::kHostBackoff, v1::REQUEUE_REASON_HOST_BACKOFF},
+      {mail::RequeueReason::kLocalFault, v1::REQUEUE_REASON_LOCAL_FAULT},
+      {mail::RequeueReason::kThrottled, v1::REQUEUE_REASON_THROTTLED},
+      {mail::RequeueReason::kSessionEnded, v1::REQUEUE_REASON_SESSION_ENDED},
+  };
+  for (const auto& [reason, unused] : reasons) {
+    control.queues.push_back(QueueOf(absl::StrCat("q", control.queues.size(), ".example")));
+    control.queues.back().waiting_for = reason;
   }
+  control.queues.push_back(QueueOf("r.example"));
+  control.queues.back().waiting_for.reset();
   Start();
   v1::ListQueuesResponse page;
   ASSERT_TRUE(control_stub->ListQueues(Context().get(), {}, &page).ok());
-  ASSERT_EQ(page.queues_size(), 3);
-  for (const v1::Queue& queue : page.queues()) {
-    EXPECT_EQ(queue.reason(), v1::REQUEUE_REASON_THROTTLED);
-  }
-}
-
-TEST_F(ControlTest, ListQueuesSaysThatAFaultOfThisMachineKeepsMailWaiting) {
-  control.queues = {QueueOf("a.example")};
-  control.queues[0].waiting_for = "local fault";
-  Start();
-  v1::ListQueuesResponse page;
-  ASSERT_TRUE(control_stub->ListQueues(Context().get(), {}, &page).ok());
-  EXPECT_EQ(page.queues(0).reason(), v1::REQUEUE_REASON_LOCAL_FAULT);
+  ASSERT_EQ(page.queues_size(), 7);
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(page.queues(i).reason(), reasons[i].second);
+  EXPECT_EQ(page.queues(6).reason(), v1::REQUEUE_REASON_UNSPECIFIED);
 }
 
 TEST_F(ControlTest, ListQueuesNamesABadGlob) {
@@ -226,4 +223,3 @@ TEST(ListenerTest, WhoReachesTheServiceUnaskedIsWarnedOf) {
   EXPECT_EQ(ExposureWarning({"127.0.0.1:1"}, true), "");
   EXPECT_EQ(ExposureWarning({"unix:/tmp/x"}, true), "");
 }
-
