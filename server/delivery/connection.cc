@@ -56,6 +56,32 @@ struct NamedRecord : hooks::DomainRecord {
   const std::string name;
 };
 
+// Shown as an attempt to open a connection for as long as it lives.
+class ShownAttempt {
+ public:
+  ShownAttempt(Pair& pair, const mail::ConnectionInfo& info, const char* phase) : pair_(pair) {
+    entry_.info = info;
+    entry_.phase = phase;
+    entry_.opened = pair.context().clock.Now();
+    pair_.scheduler().AddAttempt(&entry_);
+  }
+  ~ShownAttempt() { pair_.scheduler().RemoveAttempt(&entry_); }
+  ShownAttempt(const ShownAttempt&) = delete;
+  ShownAttempt& operator=(const ShownAttempt&) = delete;
+
+ private:
+  Pair& pair_;
+  ConnectionEntry entry_;
+};
+
+mail::ConnectionInfo NewConnection(Pair& pair) {
+  mail::ConnectionInfo info;
+  info.id = base::NewId(pair.context().clock.Now());
+  info.pair = pair.key_ptr();
+  info.binding_slot = pair.binding_slot();
+  return info;
+}
+
 // A place at the host; null: why not is in `refusals`.
 std::unique_ptr<HostTable::Permit> AskForHost(Pair& pair, const DialTarget& target,
                                               const mail::DeliveryOptions& options,
@@ -157,10 +183,7 @@ void Connection::Raise(Pair& pair, const mail::ConnectionInfo& info, ConnError e
 }
 
 void Connection::RaiseFailure(Pair& pair, ConnError error, std::string detail) {
-  mail::ConnectionInfo info;
-  info.id = base::NewId(pair.context_.clock.Now());
-  info.pair = pair.key_ptr();
-  info.binding_slot = pair.binding_slot();
+  const mail::ConnectionInfo info = NewConnection(pair);
   Raise(pair, info, error, static_cast<int>(error), std::move(detail));
 }
 
@@ -175,7 +198,10 @@ asio::awaitable<ConnectionEnd> Connection::Attempt(Pair& pair,
   }
   std::string domain = pair.key().domain;
   const absl::Time asked = pair.context_.clock.Steady();
+  const mail::ConnectionInfo nowhere_yet = NewConnection(pair);
+  auto shown = std::make_unique<ShownAttempt>(pair, nowhere_yet, "lookup");
   DialPlan plan = co_await PlanDial(std::move(domain), options, resolver);
+  shown.reset();
   pair.context_.metrics.mx_lookup_seconds.Observe(pair.context_.clock.Steady() - asked);
   pair.domain_record().mxcnt = static_cast<int>(plan.targets.size());
   switch (plan.outcome) {
@@ -302,10 +328,7 @@ ConnectionEnd Connection::NoteLocalFault(Pair& pair, const mail::ConnectionInfo&
 // One address.
 asio::awaitable<ConnectionEnd> Connection::Dial(Pair& pair, DialTarget target,
                                                 std::unique_ptr<HostTable::Permit> permit) {
-  mail::ConnectionInfo info;
-  info.id = base::NewId(pair.context_.clock.Now());
-  info.pair = pair.key_ptr();
-  info.binding_slot = pair.binding_slot();
+  mail::ConnectionInfo info = NewConnection(pair);
   info.mx_host = target.host;
   info.remote_address = net::FormatEndpoint(target.endpoint);
   const std::string host = info.remote_address;
@@ -315,8 +338,10 @@ asio::awaitable<ConnectionEnd> Connection::Dial(Pair& pair, DialTarget target,
   const absl::Time dialled = pair.context_.clock.Steady();
   const net::SocketCalls* calls = pair.context_.socket_calls;
   if (calls == nullptr) calls = &net::kSystemCalls;
+  auto shown = std::make_unique<ShownAttempt>(pair, info, "connect");
   net::ConnectResult result =
       co_await net::Connect(target.endpoint, source, options->connect_timeout, *calls);
+  shown.reset();
   pair.context_.metrics.Phase(mail::SmtpStage::kConnect)
       .Observe(pair.context_.clock.Steady() - dialled);
   if (result.stream == nullptr) {

@@ -63,16 +63,17 @@ struct QueueInfo {
   std::optional<mail::RequeueReason> waiting_for;
 };
 
+// An open connection, or an attempt to open one.
 struct ConnectionEntry {
-  mail::ConnectionInfo info;
-  std::string
-      phase;  // "greeting", "ehlo", "mail", "rcpt", "data", "body", "verdict", "idle", "quit"
+  mail::ConnectionInfo info;  // of an attempt: as far as it is known
+  // Of an attempt "lookup" or "connect"; then mail::Name(SmtpStage), "spool", "verdict", "idle".
+  std::string phase;
   std::uint64_t deliveries = 0;
   std::uint64_t attempts = 0;
   std::uint64_t recipients = 0;
   std::uint64_t bytes = 0;
   base::Id message_id;  // of the transaction that is open; else empty
-  absl::Time opened;
+  absl::Time opened;    // of an attempt: when it began
 };
 
 struct DrainProgress {

@@ -178,6 +178,7 @@ void Scheduler::AddTotals(std::vector<BindingTotals>* totals) const {
 
 void Scheduler::ListConnections(std::vector<ConnectionEntry>* out) const {
   for (const auto& [id, session] : sessions_) out->push_back(session->entry());
+  for (const ConnectionEntry* attempt : attempts_) out->push_back(*attempt);
 }
 
 void Scheduler::ConfigurationChanged(const std::optional<std::vector<std::string>>& dns_servers) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "server/base/mutex.h"
 #include "server/delivery/context.h"
 #include "server/delivery/control.h"
@@ -59,6 +60,9 @@ class Scheduler {
 
   void AddSession(const base::Id& id, Session* session) { sessions_.emplace(id, session); }
   void RemoveSession(const base::Id& id) { sessions_.erase(id); }
+  // Attempts to open a connection, for ListConnections.
+  void AddAttempt(const ConnectionEntry* attempt) { attempts_.insert(attempt); }
+  void RemoveAttempt(const ConnectionEntry* attempt) { attempts_.erase(attempt); }
   // An idle session looks around.
   void Wake(const base::Id& connection);
   // Null: there is none.
@@ -92,6 +96,7 @@ class Scheduler {
   absl::flat_hash_map<mail::PairKey, std::unique_ptr<Pair>> pairs_;
   absl::flat_hash_map<std::string, std::weak_ptr<hooks::DomainRecord>> records_;
   absl::flat_hash_map<base::Id, Session*> sessions_;
+  absl::flat_hash_set<const ConnectionEntry*> attempts_;
   std::vector<Pair*> to_maintain_;
   bool maintenance_posted_ = false;
 

@@ -2,7 +2,8 @@
 
 import unittest
 
-from scenario import Scenario, reason_of
+from postern.v1 import control_pb2, types_pb2
+from scenario import Scenario, eventually, reason_of
 from sink_rules import FullBacklog
 
 
@@ -28,6 +29,29 @@ class ConnectTimeout(Scenario):
             watch = self.daemon.watch()
             self.deliver("r@a.test")
             self.wait_connect_error(watch, "CONNECT_TIMEOUT")
+
+    def test_an_attempt_is_listed_while_it_lasts(self):
+        self.make_daemon(options={"connect_timeout": "60s", "mx_lookup_timeout": "60s"}).start()
+        with FullBacklog("127.0.0.9", self.sink.port):
+            self.dns.domain("a.test", "127.0.0.9")
+            self.dns.behave("b.test", "timeout")
+            self.daemon.submit(["r@a.test"])
+            self.daemon.submit(["r@b.test"])
+            dialing = {}
+
+            def both():
+                dialing.update((c.connection.domain, c)
+                               for c in self.control("ListConnections").connections
+                               if c.state == control_pb2.CONNECTION_STATE_DIALING)
+                return len(dialing) == 2 and dialing["a.test"].stage
+
+            eventually(both, what="two attempts")
+            self.assertEqual(dialing["a.test"].stage, types_pb2.SMTP_STAGE_CONNECT)
+            self.assertEqual(dialing["a.test"].connection.remote_address,
+                             f"127.0.0.9:{self.sink.port}")
+            self.assertEqual(dialing["b.test"].stage, types_pb2.SMTP_STAGE_UNSPECIFIED)
+            self.assertEqual(dialing["b.test"].connection.remote_address, "")
+            self.assertTrue(dialing["b.test"].connection.connection_id)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,36 @@ TEST_F(ControlTest, ListConnectionsTellsStateAndStage) {
   EXPECT_EQ(page.connections(0).deliveries(), 3U);
 }
 
+TEST_F(ControlTest, ListConnectionsKnowsEveryPhase) {
+  struct Phase {
+    const char* phase;
+    v1::ConnectionState state;
+    v1::SmtpStage stage;
+  };
+  const Phase phases[] = {
+      {"lookup", v1::CONNECTION_STATE_DIALING, v1::SMTP_STAGE_UNSPECIFIED},
+      {"connect", v1::CONNECTION_STATE_DIALING, v1::SMTP_STAGE_CONNECT},
+      {"starttls", v1::CONNECTION_STATE_HANDSHAKE, v1::SMTP_STAGE_STARTTLS},
+      {"auth", v1::CONNECTION_STATE_HANDSHAKE, v1::SMTP_STAGE_AUTH},
+      {"quit", v1::CONNECTION_STATE_CLOSING, v1::SMTP_STAGE_QUIT},
+  };
+  for (const Phase& each : phases) {
+    delivery::ConnectionEntry entry;
+    entry.info.id = base::NewId(absl::UnixEpoch() + absl::Hours(control.connections.size()));
+    entry.info.pair = std::make_shared<const mail::PairKey>(mail::PairKey{"a.example", "default"});
+    entry.phase = each.phase;
+    control.connections.push_back(entry);
+  }
+  Start();
+  v1::ListConnectionsResponse page;
+  ASSERT_TRUE(control_stub->ListConnections(Context().get(), {}, &page).ok());
+  ASSERT_EQ(page.connections_size(), 5);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(page.connections(i).state(), phases[i].state) << phases[i].phase;
+    EXPECT_EQ(page.connections(i).stage(), phases[i].stage) << phases[i].phase;
+  }
+}
+
 TEST_F(ControlTest, DrainTellsProgressUntilItIsDone) {
   limits.drain_progress = absl::Milliseconds(1);
   Start();
@@ -192,6 +222,20 @@ TEST(ListenerTest, PlaintextBeyondLoopbackNeedsTheWord) {
   }
 }
 
+TEST(ListenerTest, WhoReachesTheServiceUnaskedIsWarnedOf) {
+  const TlsOptions anyone{"certificate", "key", "", false};
+  const TlsOptions known{"certificate", "key", "ca", true};
+  EXPECT_TRUE(absl::StrContains(ExposureWarning({"192.0.2.1:1", true}, true), "plaintext"));
+  EXPECT_TRUE(absl::StrContains(ExposureWarning({"192.0.2.1:1", true}, false), "plaintext"));
+  EXPECT_TRUE(absl::StrContains(ExposureWarning({"192.0.2.1:1", true, anyone}, true),
+                                "192.0.2.1:1 asks no client for a certificate"));
+  EXPECT_EQ(ExposureWarning({"192.0.2.1:1", true, anyone}, false), "") << "tokens tell who calls";
+  EXPECT_EQ(ExposureWarning({"192.0.2.1:1", false, known}, true), "");
+  EXPECT_EQ(ExposureWarning({"127.0.0.1:1", false, anyone}, true), "");
+  EXPECT_EQ(ExposureWarning({"127.0.0.1:1"}, true), "");
+  EXPECT_EQ(ExposureWarning({"unix:/tmp/x"}, true), "");
+}
+
 TEST(ConvertTest, TextOfPeersBecomesUtf8) {
   EXPECT_EQ(Utf8("plain"), "plain");
   EXPECT_EQ(Utf8("caf\xC3\xA9"), "caf\xC3\xA9");
@@ -210,16 +254,3 @@ TEST(ConvertTest, ErrorsNameTheirField) {
 
 }  // namespace
 }  // namespace postern::rpc
-TEST(ListenerTest, WhoReachesTheServiceUnaskedIsWarnedOf) {
-  const TlsOptions anyone{"certificate", "key", "", false};
-  const TlsOptions known{"certificate", "key", "ca", true};
-  EXPECT_TRUE(absl::StrContains(ExposureWarning({"192.0.2.1:1", true}, true), "plaintext"));
-  EXPECT_TRUE(absl::StrContains(ExposureWarning({"192.0.2.1:1", true}, false), "plaintext"));
-  EXPECT_TRUE(absl::StrContains(ExposureWarning({"192.0.2.1:1", true, anyone}, true),
-                                "192.0.2.1:1 asks no client for a certificate"));
-  EXPECT_EQ(ExposureWarning({"192.0.2.1:1", true, anyone}, false), "") << "tokens tell who calls";
-  EXPECT_EQ(ExposureWarning({"192.0.2.1:1", false, known}, true), "");
-  EXPECT_EQ(ExposureWarning({"127.0.0.1:1", false, anyone}, true), "");
-  EXPECT_EQ(ExposureWarning({"127.0.0.1:1"}, true), "");
-  EXPECT_EQ(ExposureWarning({"unix:/tmp/x"}, true), "");
-}
