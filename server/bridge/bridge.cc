@@ -105,8 +105,9 @@ absl::StatusOr<std::unique_ptr<Subscription>> Bridge::Watch(
   spec.id = parts.next_stream.fetch_add(1, std::memory_order_relaxed);
   spec.kinds = request.kinds.empty() ? KindSet::Default() : request.kinds;
   spec.matcher = *std::move(matcher);
+  spec.counts = &parts.fanout.CountsFor("watch", "", request.client);
   auto stream = std::make_shared<Stream>(std::move(spec), parts.options, parts.clock, parts.encoder,
-                                         parts.fanout.gaps(), std::move(subscriber));
+                                         std::move(subscriber));
   bool snapshot = request.snapshot;
   const absl::StatusOr<std::uint64_t> head = parts.fanout.Add(stream, request.after, &snapshot);
   if (!head.ok()) return head.status();
@@ -140,6 +141,8 @@ absl::StatusOr<std::unique_ptr<DecideSession>> Bridge::Attach(
   spec.priority = std::clamp(request.priority, -100, 100);
   spec.default_verdict = request.default_verdict;
   spec.timeout = request.timeout;
+  spec.counts =
+      &parts.fanout.CountsFor("decide", kModeNames[request.shadow ? 1 : 0], request.provider);
 
   Attached attached;
   attached.provider_id = spec.provider_id;
@@ -153,7 +156,7 @@ absl::StatusOr<std::unique_ptr<DecideSession>> Bridge::Attach(
   attached.default_verdict = parts.defaults.ForAnyDomain(request.provider, request.default_verdict);
 
   auto stream = std::make_shared<Stream>(std::move(spec), parts.options, parts.clock, parts.encoder,
-                                         parts.fanout.gaps(), std::move(subscriber));
+                                         std::move(subscriber));
   bool snapshot = request.snapshot;
   const absl::StatusOr<std::uint64_t> head = parts.fanout.Add(stream, std::nullopt, &snapshot);
   if (!head.ok()) return head.status();
@@ -184,7 +187,7 @@ absl::StatusOr<std::vector<VerdictResult>> Bridge::PostVerdicts(const std::strin
   std::vector<VerdictResult> results;
   for (Verdict& verdict : verdicts) {
     results.push_back(parts_->desk.Post(*known, by, *matcher, std::move(verdict)));
-    (*known)->CountResult(results.back().status);
+    (*known)->CountResult(results.back().status, /*shadow=*/false);
   }
   return results;
 }

@@ -47,6 +47,7 @@ struct WatchRequest {
   Filter filter;
   std::optional<Cursor> after;  // replay what came behind it
   bool snapshot = false;        // begin with the open connections (always after a new epoch)
+  std::string client;           // who watches, for the metrics
 };
 
 enum class AskMode : std::uint8_t { kSync = 1, kAsync = 2, kStanding = 3 };

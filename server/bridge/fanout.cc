@@ -10,6 +10,8 @@ namespace {
 
 // Beyond so many pairs the cache starts again: it must not outgrow what it saves.
 constexpr std::size_t kMaxCachedPairs = 100'000;
+// Series of metrics for clients; names of identities may come from certificates.
+constexpr std::size_t kMaxCountedClients = 256;
 
 }  // namespace
 
@@ -41,19 +43,32 @@ Fanout::Fanout(const PolicyOptions& options, const ProviderTable& providers,
       clock_(clock),
       encoder_(encoder),
       epoch_(base::RandomUint64() | 1),  // 0 would read as "not set"
-      dropped_(registry.AddCounter("postern_events_dropped_total",
-                                   "Events lost to a subscription that reads too slowly.")),
-      gaps_(
-          registry.AddCounter("postern_event_gaps_total", "Gaps that subscriptions were told of.")),
-      watch_streams_(registry.AddGauge("postern_policy_streams", "Streams that are open, by kind.",
-                                       {{"kind", "watch"}})),
-      decide_streams_(registry.AddGauge("postern_policy_streams", "Streams that are open, by kind.",
-                                        {{"kind", "decide"}})),
+      registry_(registry),
       ring_(options.ring_events, options.ring_age) {
   for (std::size_t i = 0; i < events_.size(); ++i) {
     events_[i] = &registry.AddCounter("postern_events_total", "Events raised, by kind.",
                                       {{"kind", std::string(Name(static_cast<EventKind>(i)))}});
   }
+}
+
+const StreamCounts& Fanout::CountsFor(const char* kind, const char* mode,
+                                      const std::string& client) {
+  base::MutexLock lock(counts_mu_);
+  std::tuple<std::string, std::string, std::string> key(kind, mode, client);
+  if (counts_.size() >= kMaxCountedClients && !counts_.contains(key)) {
+    std::get<2>(key) = "other";
+  }
+  StreamCounts& counts = counts_[key];
+  if (counts.open != nullptr) return counts;
+  const base::Labels labels = {{"kind", kind}, {"mode", mode}, {"client", std::get<2>(key)}};
+  counts.open = &registry_.AddGauge("postern_policy_streams",
+                                    "Streams that are open, by kind, mode and client.", labels);
+  counts.dropped =
+      &registry_.AddCounter("postern_events_dropped_total",
+                            "Events lost to a subscription that reads too slowly.", labels);
+  counts.gaps = &registry_.AddCounter("postern_event_gaps_total",
+                                      "Gaps that subscriptions were told of.", labels);
+  return counts;
 }
 
 bool Fanout::Raise(EventKind kind) {
@@ -96,8 +111,10 @@ void Fanout::Push(const Match& match, const Event& event, EventKind kind, Notifi
   const auto push = [&](const StreamPtr& stream) {
     if (!stream->spec().kinds.Has(kind)) return;
     const std::uint64_t dropped = stream->Push(event, notify);
-    if (dropped > 0) dropped_.Add(dropped);
-    if (Provider* provider = stream->spec().provider) provider->CountEvent(dropped);
+    if (dropped > 0) stream->spec().counts->dropped->Add(dropped);
+    if (Provider* provider = stream->spec().provider) {
+      provider->CountEvent(dropped, stream->spec().shadow);
+    }
   };
   for (const StreamPtr& stream : match.watches) push(stream);
   for (const Match::Replicas& replicas : match.providers) {
@@ -228,7 +245,7 @@ absl::StatusOr<std::uint64_t> Fanout::Add(const StreamPtr& stream, std::optional
     }
   }
   const StreamSpec& spec = stream->spec();
-  (spec.provider == nullptr ? watch_streams_ : decide_streams_).Add(1);
+  spec.counts->open->Add(1);
   std::vector<Event> replay;
   for (const EventRing::Span& span : recorded) {
     for (std::size_t i = 0; i < span.size; ++i) {
@@ -251,7 +268,7 @@ void Fanout::Remove(const StreamPtr& stream) {
     if (std::erase(streams_, stream) == 0) return;
     ReroutedLocked();
   }
-  (stream->spec().provider == nullptr ? watch_streams_ : decide_streams_).Add(-1);
+  stream->spec().counts->open->Add(-1);
   if (--stream_count_ == 0) last_stream_ended_ = clock_.Steady();
 }
 

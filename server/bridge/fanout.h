@@ -8,8 +8,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -64,8 +67,10 @@ class Fanout {
   // The providers that are expected have changed.
   void Rerouted();
 
-  // For streams, which count the gaps that they send.
-  base::Counter& gaps() { return gaps_; }
+  // What is counted for a client's streams: its provider's name or its identity. `mode`:
+  // kModeNames,
+  // "" for a watch. Those beyond 256 clients are "other" together. As long-lived as this.
+  const StreamCounts& CountsFor(const char* kind, const char* mode, const std::string& client);
   std::uint64_t epoch() const { return epoch_; }
   std::uint64_t head_sequence() const { return sequence_.load(std::memory_order_relaxed); }
 
@@ -85,10 +90,11 @@ class Fanout {
   const Encoder& encoder_;
   const std::uint64_t epoch_;
   std::array<base::Counter*, kEventKindCount> events_{};
-  base::Counter& dropped_;
-  base::Counter& gaps_;
-  base::Gauge& watch_streams_;
-  base::Gauge& decide_streams_;
+  base::Registry& registry_;
+
+  base::Mutex counts_mu_;
+  std::map<std::tuple<std::string, std::string, std::string>, StreamCounts> counts_
+      ABSL_GUARDED_BY(counts_mu_);  // [kind, mode, client]
 
   std::atomic<bool> active_{false};  // there is a stream, or the ring records; changed under mu_
   std::atomic<std::uint64_t> sequence_{0};  // under mu_ while active_

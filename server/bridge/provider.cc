@@ -13,7 +13,7 @@ std::array<base::Counter*, 4> DecisionCounters(base::Registry& registry, const s
   for (Decision d : {Decision::kKeep, Decision::kShutdown, Decision::kAbstain}) {
     counters[static_cast<std::size_t>(d)] = &registry.AddCounter(
         "postern_policy_verdicts_total", "Questions that a provider's verdict decided for it.",
-        {{"provider", name}, {"decision", std::string(Name(d))}});
+        {{"provider", name}, {"mode", kModeNames[0]}, {"decision", std::string(Name(d))}});
   }
   return counters;
 }
@@ -32,35 +32,26 @@ Provider::Provider(std::string name, const PolicyOptions& options, base::Registr
       verdicts_(DecisionCounters(registry, name_)),
       wait_share_(options.max_wait_share) {
   const base::Labels labels = {{"provider", name_}};
+  const base::Labels enforced = {{"provider", name_}, {"mode", kModeNames[0]}};
   questions_ = &registry.AddCounter("postern_policy_questions_total",
-                                    "Calls of the bridge for a provider, sent or not.", labels);
+                                    "Calls of the bridge for a provider, sent or not.", enforced);
   cancelled_ = &registry.AddCounter(
       "postern_policy_cancelled_total",
-      "Questions that another provider's shutdown or the end of the session made moot.", labels);
-  events_ = &registry.AddCounter("postern_policy_events_total",
-                                 "Events queued for a provider's streams.", labels);
-  events_dropped_ =
-      &registry.AddCounter("postern_policy_events_dropped_total",
-                           "Events lost to a provider that reads too slowly.", labels);
+      "Questions that another provider's shutdown or the end of the session made moot.", enforced);
   for (std::size_t i = 1; i < kDefaultCauseCount; ++i) {
     defaults_[i] = &registry.AddCounter(
         "postern_policy_defaults_total", "Questions that a default decided, by cause.",
-        {{"provider", name_}, {"cause", std::string(Name(static_cast<DefaultCause>(i)))}});
+        {{"provider", name_},
+         {"mode", kModeNames[0]},
+         {"cause", std::string(Name(static_cast<DefaultCause>(i)))}});
   }
-  for (std::size_t i = 1; i < kVerdictStatusCount; ++i) {
-    const std::string status(Name(static_cast<VerdictStatus>(i)));
-    results_[i] =
-        &registry.AddCounter(absl::StrCat("postern_policy_", status, "_total"),
-                             absl::StrCat("Verdicts whose result was ", status, "."), labels);
-  }
+  for (const std::size_t shadow : {0U, 1U}) AddCountsOf(shadow, registry);
   for (std::size_t i = 0; i < kShadowOutcomeCount; ++i) {
     shadow_[i] = &registry.AddCounter(
         "postern_policy_shadow_total",
         "Questions that a client in shadow mode was told, by how its answer compares.",
         {{"provider", name_}, {"outcome", std::string(Name(static_cast<ShadowOutcome>(i)))}});
   }
-  latency_ = &registry.AddHistogram("postern_policy_verdict_latency_seconds",
-                                    "From question to answer.", base::LatencyBounds(), labels);
   breaker_state_ =
       &registry.AddGauge("postern_policy_breaker_state", "0 closed, 1 open, 2 half open.", labels);
   forced_async_gauge_ = &registry.AddGauge(
@@ -71,9 +62,27 @@ Provider::Provider(std::string name, const PolicyOptions& options, base::Registr
       {{"provider", name_}, {"cause", "churn"}});
 }
 
-void Provider::CountEvent(std::uint64_t dropped) {
-  events_->Add();
-  if (dropped > 0) events_dropped_->Add(dropped);
+void Provider::AddCountsOf(std::size_t shadow, base::Registry& registry) {
+  const base::Labels labels = {{"provider", name_}, {"mode", kModeNames[shadow]}};
+  events_[shadow] = &registry.AddCounter("postern_policy_events_total",
+                                         "Events queued for a provider's streams.", labels);
+  events_dropped_[shadow] =
+      &registry.AddCounter("postern_policy_events_dropped_total",
+                           "Events lost to a provider that reads too slowly.", labels);
+  for (std::size_t i = 1; i < kVerdictStatusCount; ++i) {
+    const std::string status(Name(static_cast<VerdictStatus>(i)));
+    results_[shadow][i] =
+        &registry.AddCounter(absl::StrCat("postern_policy_", status, "_total"),
+                             absl::StrCat("Verdicts whose result was ", status, "."), labels);
+  }
+  latency_[shadow] =
+      &registry.AddHistogram("postern_policy_verdict_latency_seconds", "From question to answer.",
+                             base::LatencyBounds(), labels);
+}
+
+void Provider::CountEvent(std::uint64_t dropped, bool shadow) {
+  events_[shadow ? 1 : 0]->Add();
+  if (dropped > 0) events_dropped_[shadow ? 1 : 0]->Add(dropped);
 }
 
 bool Provider::TakePlace() {
@@ -100,8 +109,8 @@ bool Provider::AllowedByBreaker(absl::Time now) {
   return allowed;
 }
 
-void Provider::OnAnswer(absl::Time now, absl::Duration latency) {
-  latency_->Observe(latency);
+void Provider::OnAnswer(absl::Time now, absl::Duration latency, bool shadow) {
+  latency_[shadow ? 1 : 0]->Observe(latency);
   base::MutexLock lock(mu_);
   breaker_.OnSuccess(now);
   ShowBreaker(now);
@@ -199,12 +208,14 @@ ProviderStatus Provider::Status(absl::Time now) const {
     if (counter != nullptr) status.answered += counter->value();
   }
   for (std::size_t i = 1; i < kDefaultCauseCount; ++i) status.defaults[i] = defaults_[i]->value();
-  for (std::size_t i = 1; i < kVerdictStatusCount; ++i) status.results[i] = results_[i]->value();
+  for (std::size_t i = 1; i < kVerdictStatusCount; ++i) {
+    status.results[i] = results_[0][i]->value() + results_[1][i]->value();
+  }
   for (std::size_t i = 0; i < kShadowOutcomeCount; ++i) {
     status.shadow_outcomes[i] = shadow_[i]->value();
   }
-  status.events = events_->value();
-  status.events_dropped = events_dropped_->value();
+  status.events = events_[0]->value() + events_[1]->value();
+  status.events_dropped = events_dropped_[0]->value() + events_dropped_[1]->value();
   return status;
 }
 

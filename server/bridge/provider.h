@@ -20,6 +20,9 @@
 
 namespace postern::bridge {
 
+// Of the streams of a provider, for labels: [shadow].
+inline constexpr const char* kModeNames[] = {"enforce", "shadow"};
+
 // 1 to 64 of [a-z0-9._-].
 bool ValidProviderName(absl::string_view name);
 
@@ -34,8 +37,11 @@ class Provider {
   void CountAnswer(Decision decision) { verdicts_[static_cast<std::size_t>(decision)]->Add(); }
   void CountDefault(DefaultCause cause) { defaults_[static_cast<std::size_t>(cause)]->Add(); }
   void CountCancelled() { cancelled_->Add(); }
-  void CountResult(VerdictStatus status) { results_[static_cast<std::size_t>(status)]->Add(); }
-  void CountEvent(std::uint64_t dropped);
+  // These by the mode of the stream, for clients in shadow mode are told and answer, too.
+  void CountResult(VerdictStatus status, bool shadow) {
+    results_[shadow ? 1 : 0][static_cast<std::size_t>(status)]->Add();
+  }
+  void CountEvent(std::uint64_t dropped, bool shadow);
   void CountShadow(ShadowOutcome outcome) { shadow_[static_cast<std::size_t>(outcome)]->Add(); }
 
   // Takes a place among the open questions; false: there are max_open_questions already.
@@ -44,7 +50,7 @@ class Provider {
 
   // ---- breaker ----
   bool AllowedByBreaker(absl::Time now);
-  void OnAnswer(absl::Time now, absl::Duration latency);
+  void OnAnswer(absl::Time now, absl::Duration latency, bool shadow = false);
   void OnFailure(absl::Time now);
   void OnDropped(absl::Time now);
 
@@ -67,19 +73,20 @@ class Provider {
   ProviderStatus Status(absl::Time now) const;
 
  private:
+  void AddCountsOf(std::size_t shadow, base::Registry& registry);
   void ShowBreaker(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::string name_;
   const std::uint64_t max_open_;
   base::Counter* questions_;
   base::Counter* cancelled_;
-  base::Counter* events_;
-  base::Counter* events_dropped_;
-  std::array<base::Counter*, 4> verdicts_{};                   // [decision]
-  std::array<base::Counter*, kDefaultCauseCount> defaults_{};  // [cause]
-  std::array<base::Counter*, kVerdictStatusCount> results_{};  // [status]
-  std::array<base::Counter*, kShadowOutcomeCount> shadow_{};   // [outcome]
-  base::Histogram* latency_;
+  std::array<base::Counter*, 2> events_{};                                    // [shadow]
+  std::array<base::Counter*, 2> events_dropped_{};                            // [shadow]
+  std::array<base::Counter*, 4> verdicts_{};                                  // [decision]
+  std::array<base::Counter*, kDefaultCauseCount> defaults_{};                 // [cause]
+  std::array<std::array<base::Counter*, kVerdictStatusCount>, 2> results_{};  // [shadow][status]
+  std::array<base::Counter*, kShadowOutcomeCount> shadow_{};                  // [outcome]
+  std::array<base::Histogram*, 2> latency_{};                                 // [shadow]
   base::Gauge* breaker_state_;
   base::Gauge* forced_async_gauge_;
   base::Gauge* suppressed_gauge_;

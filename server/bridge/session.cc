@@ -31,7 +31,7 @@ absl::StatusOr<std::vector<VerdictResult>> AttachedSession::Verdicts(
   std::vector<VerdictResult> denied;
   for (Verdict& verdict : verdicts) {
     VerdictResult result = desk_.Apply(stream_, std::move(verdict));
-    stream_->spec().provider->CountResult(result.status);
+    stream_->spec().provider->CountResult(result.status, stream_->spec().shadow);
     if (result.status == VerdictStatus::kDenied) denied.push_back(result);
     stream_->AddResult(std::move(result), &notify);
   }

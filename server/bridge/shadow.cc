@@ -68,7 +68,7 @@ VerdictResult QuestionDesk::AnswerShadow(const StreamPtr& stream, const Question
     return ResultFor(verdict, VerdictStatus::kDuplicate, "answered already");
   }
   shadow->answer = verdict.decision;
-  provider.OnAnswer(step.now, step.now - shadow->asked_at);
+  provider.OnAnswer(step.now, step.now - shadow->asked_at, /*shadow=*/true);
   CompareIfComplete(provider, *shadow);
   return ResultFor(verdict, VerdictStatus::kStored, "shadow: compared, not used");
 }

@@ -13,12 +13,11 @@ constexpr std::size_t kFrameItems = 256;  // questions, results in one frame
 }  // namespace
 
 Stream::Stream(StreamSpec spec, const PolicyOptions& options, const base::Clock& clock,
-               const Encoder& encoder, base::Counter& gaps, std::shared_ptr<Subscriber> subscriber)
+               const Encoder& encoder, std::shared_ptr<Subscriber> subscriber)
     : spec_(std::move(spec)),
       max_questions_(options.max_open_questions),
       clock_(clock),
       encoder_(encoder),
-      gaps_(gaps),
       subscriber_(std::move(subscriber)),
       buffer_(options.buffer_events, options.buffer_bytes, spec_.provider != nullptr) {}
 
@@ -183,7 +182,7 @@ Taken Stream::Take(std::size_t max_events, std::size_t max_bytes) {
   if (!buffer_.empty()) buffer_.Take(max_events, max_bytes, encoder_, &taken.frames);
   if (held_back) TakeQuestions(&taken.frames);
   for (const Frame& frame : taken.frames) {
-    if (std::holds_alternative<Gap>(frame)) gaps_.Add();
+    if (std::holds_alternative<Gap>(frame)) spec_.counts->gaps->Add();
   }
   taken.more = !buffer_.empty() || !questions_.empty();
   armed_ = !taken.more;

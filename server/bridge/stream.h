@@ -32,11 +32,19 @@ inline void Notify(Notifications& notifications) {
   notifications.clear();
 }
 
+// What is counted of the streams of one client.
+struct StreamCounts {
+  base::Gauge* open = nullptr;
+  base::Counter* dropped = nullptr;
+  base::Counter* gaps = nullptr;
+};
+
 // What never changes of a stream.
 struct StreamSpec {
   std::uint64_t id = 0;
   KindSet kinds;
   Matcher matcher;
+  const StreamCounts* counts = nullptr;
   // Of a Decide stream; null for a Watch.
   Provider* provider = nullptr;
   std::string provider_id;
@@ -51,7 +59,7 @@ struct StreamSpec {
 class Stream {
  public:
   Stream(StreamSpec spec, const PolicyOptions& options, const base::Clock& clock,
-         const Encoder& encoder, base::Counter& gaps, std::shared_ptr<Subscriber> subscriber);
+         const Encoder& encoder, std::shared_ptr<Subscriber> subscriber);
 
   const StreamSpec& spec() const { return spec_; }
 
@@ -111,7 +119,6 @@ class Stream {
   const std::size_t max_questions_;
   const base::Clock& clock_;
   const Encoder& encoder_;
-  base::Counter& gaps_;
   std::atomic<bool> closed_{false};  // set under mu_
 
   mutable base::Mutex mu_;

@@ -120,6 +120,7 @@ Task<absl::Status> HooksService::Watch(WatchCall& call) {
   const absl::StatusOr<std::shared_ptr<void>> place =
       TakeStreamPlace(context_.access, call.identity());
   if (!place.ok()) co_return place.status();
+  wanted->client = call.identity().name;
   const bridge::Filter granted = wanted->filter;
   const auto still_granted = [&granted](const Identity& identity) {
     bridge::Filter left = granted;

@@ -368,21 +368,22 @@ TEST_F(SafetyTest, EverythingCountedIsAtTheRegistryByProviderAndCauseAndNeverByD
   client.Answer(session, 1, Decision::kKeep);
   const std::string text = registry->Render();
   for (const char* line : {
-           "postern_policy_questions_total{provider=\"p\"} 1\n",
-           "postern_policy_verdicts_total{provider=\"p\",decision=\"shutdown\"} 0\n",
-           "postern_policy_defaults_total{provider=\"p\",cause=\"timeout\"} 1\n",
-           "postern_policy_late_total{provider=\"p\"} 1\n",
-           "postern_policy_duplicate_total{provider=\"p\"} 0\n",
-           "postern_policy_stale_total{provider=\"p\"} 0\n",
-           "postern_policy_unknown_total{provider=\"p\"} 0\n",
-           "postern_policy_denied_total{provider=\"p\"} 0\n",
-           "postern_policy_verdict_latency_seconds_count{provider=\"p\"} 0\n",
+           "postern_policy_questions_total{provider=\"p\",mode=\"enforce\"} 1\n",
+           "postern_policy_verdicts_total{provider=\"p\",mode=\"enforce\",decision=\"shutdown\"} "
+           "0\n",
+           "postern_policy_defaults_total{provider=\"p\",mode=\"enforce\",cause=\"timeout\"} 1\n",
+           "postern_policy_late_total{provider=\"p\",mode=\"enforce\"} 1\n",
+           "postern_policy_duplicate_total{provider=\"p\",mode=\"enforce\"} 0\n",
+           "postern_policy_stale_total{provider=\"p\",mode=\"enforce\"} 0\n",
+           "postern_policy_unknown_total{provider=\"p\",mode=\"enforce\"} 0\n",
+           "postern_policy_denied_total{provider=\"p\",mode=\"enforce\"} 0\n",
+           "postern_policy_verdict_latency_seconds_count{provider=\"p\",mode=\"enforce\"} 0\n",
            "postern_policy_chain_wait_seconds_count 1\n",
            "postern_policy_breaker_state{provider=\"p\"} 0\n",
-           "postern_policy_streams{kind=\"decide\"} 1\n",
+           "postern_policy_streams{kind=\"decide\",mode=\"enforce\",client=\"p\"} 1\n",
            "postern_events_total{kind=\"post_initiate_connection_smtp\"} 1\n",
-           "postern_events_dropped_total 0\n",
-           "postern_event_gaps_total 0\n",
+           "postern_events_dropped_total{kind=\"decide\",mode=\"enforce\",client=\"p\"} 0\n",
+           "postern_event_gaps_total{kind=\"decide\",mode=\"enforce\",client=\"p\"} 0\n",
        }) {
     EXPECT_NE(text.find(line), std::string::npos) << line << text;
   }
