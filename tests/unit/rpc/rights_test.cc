@@ -142,5 +142,11 @@ TEST(RightFor, AsksForControlWhereAMethodIsNotKnown) {
   EXPECT_EQ(RightFor("Health.Check"), Right::kNone);
 }
 
+TEST(RightFor, AsksForAnIdentityOnlyWhereAnswersAreNarrowedToIt) {
+  EXPECT_EQ(RightFor("Delivery.Outcomes"), Right::kAny);
+  EXPECT_EQ(RightFor("Delivery.GetMessage"), Right::kAny);
+  EXPECT_EQ(RightFor("Delivery.ListMessages"), Right::kAny);
+}
+
 }  // namespace
 }  // namespace postern::rpc
