@@ -39,8 +39,8 @@ OutcomesStream::OutcomesStream(CallType& call, ServiceContext& context, Outcomes
       source_(context.deps.outcomes),
       wakeup_(std::make_shared<OutcomesWakeup>(call.queue())),
       listener_(stopper, wakeup_->signal()),
-      writer_ended_(call.queue()),
-      reader_ended_(call.queue()),
+      write_ended_(call.queue()),
+      all_ended_(call.queue()),
       last_write_(Queue::Now()) {
   ++hub_.streams;
 }
@@ -57,7 +57,6 @@ Task<absl::Status> OutcomesStream::Run() {
   absl::Status status = co_await AwaitStart();
   if (status.ok()) status = co_await Send();
   sending_ = false;
-  writer_ended_.Set();
   const auto mine = hub_.consumers.find(consumer_);
   if (mine != hub_.consumers.end() && mine->second == this) hub_.consumers.erase(mine);
   call_.SignalWhenDone(nullptr);
@@ -107,7 +106,7 @@ Task<absl::Status> OutcomesStream::Send() {
     wakeup_->Arm();  // before looking, so that nothing is missed
     const spool::OutcomeSource::Range range = source_.OutcomeRange();
     if (other_spool_ || position_ + 1 < range.oldest) {
-      const bool sent = co_await SendGap(range.oldest);
+      const bool sent = co_await SkipTo(range.oldest);
       if (!sent) co_return Gone();
     } else if (position_ < range.head) {
       const absl::Status sent = co_await SendSome(range.head);
@@ -136,12 +135,19 @@ Task<absl::Status> OutcomesStream::SendSome(std::uint64_t head) {
   }
   for (const spool::OutcomeRecord& record : *records) {
     if (!CheckRights()) co_return failure_;
+    // Dropped since the range was looked at, or not readable.
+    if (record.sequence > position_ + 1) {
+      const bool told = co_await SkipTo(record.sequence);
+      if (!told) co_return Gone();
+    }
     const bool sent = co_await SendRecord(record);
     if (!sent) co_return Gone();
     if (!failure_.ok()) co_return failure_;
   }
-  // What could not be read is left out.
-  if (records->empty()) position_ = head;
+  if (records->empty()) {
+    const bool told = co_await SkipTo(head + 1);
+    if (!told) co_return Gone();
+  }
   const bool flushed = co_await FlushBatch();
   if (!flushed) co_return Gone();
   co_return absl::OkStatus();
@@ -177,12 +183,18 @@ Task<bool> OutcomesStream::FlushBatch() {
   co_return co_await Write();
 }
 
-Task<bool> OutcomesStream::SendGap(std::uint64_t oldest) {
+Task<bool> OutcomesStream::SkipTo(std::uint64_t next) {
+  const bool flushed = co_await FlushBatch();  // what comes before the hole
+  if (!flushed) co_return false;
+  const bool dropped = position_ + 1 < source_.OutcomeRange().oldest;
   v1::OutcomesGap* gap = response_.mutable_gap();
-  const bool other = std::exchange(other_spool_, false);
-  gap->set_cause(other ? v1::OUTCOMES_GAP_CAUSE_OTHER_SPOOL : v1::OUTCOMES_GAP_CAUSE_RETENTION);
-  if (!other) gap->set_lost(oldest - 1 - position_);
-  position_ = oldest - 1;
+  if (std::exchange(other_spool_, false)) {
+    gap->set_cause(v1::OUTCOMES_GAP_CAUSE_OTHER_SPOOL);
+  } else {
+    gap->set_cause(dropped ? v1::OUTCOMES_GAP_CAUSE_RETENTION : v1::OUTCOMES_GAP_CAUSE_DAMAGED);
+    gap->set_lost(next - 1 - position_);
+  }
+  position_ = next - 1;
   gap->set_cursor(Cursor());
   co_return co_await Write();
 }
@@ -193,9 +205,13 @@ Task<bool> OutcomesStream::SendHeartbeat() {
 }
 
 Task<bool> OutcomesStream::Write() {
-  in_write_ = true;
-  const bool written = co_await call_.Write(response_);
-  in_write_ = false;
+  bool written = true;
+  if (failure_.ok() && !displaced_) {  // else it ends, and nothing more is said
+    in_write_ = true;
+    written = co_await call_.Write(response_);
+    in_write_ = false;
+    if (cutting_) write_ended_.Set();
+  }
   last_write_ = Queue::Now();
   response_.Clear();
   response_bytes_ = 0;
@@ -206,21 +222,29 @@ std::string OutcomesStream::Cursor() const { return ToText({log_, position_}); }
 
 Detached OutcomesStream::ReadFrames() {
   v1::OutcomesRequest frame;
-  while (failure_.ok()) {
+  for (;;) {
     const bool read = co_await call_.Read(&frame);
     if (!read) break;
-    if (!sending_ || displaced_) continue;  // nothing that comes now counts
+    if (!sending_ || !failure_.ok() || displaced_) continue;  // nothing that comes now counts
     if (CheckRights()) failure_ = OnFrame(frame);
+    if (!failure_.ok() || !started_) {
+      wakeup_->signal().Set();
+      CutWrite();
+    }
   }
   half_closed_ = true;
   if (sending_) wakeup_->signal().Set();
-  if (!failure_.ok() && sending_) {
-    // A client that does not read must not keep its stream by that.
-    const bool ended =
-        co_await writer_ended_.WaitUntil(Queue::Now() + context_.limits.failure_grace);
-    if (!ended) call_.context.TryCancel();
-  }
-  reader_ended_.Set();
+  if (--running_ == 0) all_ended_.Set();
+}
+
+Detached OutcomesStream::CutWrite() {
+  if (!in_write_ || std::exchange(cutting_, true)) co_return;
+  ++running_;
+  const bool written =
+      co_await write_ended_.WaitUntil(Queue::Now() + context_.limits.failure_grace);
+  if (!written) call_.context.TryCancel();
+  cutting_ = false;
+  if (--running_ == 0) all_ended_.Set();
 }
 
 absl::Status OutcomesStream::OnFrame(const v1::OutcomesRequest& frame) {
@@ -294,7 +318,7 @@ void OutcomesStream::Enter() {
 void OutcomesStream::Displace() {
   displaced_ = true;
   wakeup_->signal().Set();
-  if (in_write_) call_.context.TryCancel();
+  CutWrite();
 }
 
 absl::Status OutcomesStream::OnAcknowledge(const v1::OutcomesAcknowledge& acknowledge) {

@@ -55,7 +55,7 @@ class OutcomesStream {
   // From the first frame to the status to finish with.
   Task<absl::Status> Run();
   // After Finish: waits until nothing of the stream is under way.
-  auto Joined() { return reader_ended_.Wait(); }
+  auto Joined() { return all_ended_.Wait(); }
 
  private:
   Detached ReadFrames();
@@ -67,6 +67,10 @@ class OutcomesStream {
   // Takes the consumer over from the stream that had it.
   void Enter();
   void Displace();
+  // The stream is to end, and a write is under way: if the client does not take it for a while, the
+  // call is cancelled. One that does not read must not keep its stream by that; one that does
+  // learns the status.
+  Detached CutWrite();
 
   // False: the caller's rights are gone, which is failure_ now. See MethodGuard::Renew.
   bool CheckRights();
@@ -79,7 +83,8 @@ class OutcomesStream {
   // Reads and writes what is behind position_.
   Task<absl::Status> SendSome(std::uint64_t head);
   Task<bool> SendRecord(const spool::OutcomeRecord& record);
-  Task<bool> SendGap(std::uint64_t oldest);
+  // Tells that the outcomes from position_ to `next` cannot be sent any more, and goes on there.
+  Task<bool> SkipTo(std::uint64_t next);
   Task<bool> SendHeartbeat();
   Task<bool> FlushBatch();
   Task<bool> Write();
@@ -94,14 +99,16 @@ class OutcomesStream {
   const std::shared_ptr<OutcomesWakeup> wakeup_;
   Stopper::Listener listener_;
   std::shared_ptr<void> place_;  // among the identity's streams, from Start on
-  Signal writer_ended_;
-  Signal reader_ended_;
+  Signal write_ended_;  // for CutWrite
+  Signal all_ended_;
+  int running_ = 1;  // the reader, and CutWrite
   absl::Status failure_;
   bool started_ = false;
   bool half_closed_ = false;
   bool displaced_ = false;
   bool sending_ = true;
   bool in_write_ = false;
+  bool cutting_ = false;
   bool other_spool_ = false;  // the client's cursor is of another one: a gap
   std::string consumer_;      // empty: only reads
   bridge::Matcher matcher_;

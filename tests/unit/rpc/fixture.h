@@ -272,6 +272,16 @@ class FakeOutcomes final : public spool::OutcomeSource {
     base::MutexLock lock(mu_);
     range_.oldest = oldest;
   }
+  // The same, between a look at the range and the next read.
+  void DropAtRead(std::uint64_t oldest) {
+    base::MutexLock lock(mu_);
+    drop_at_read_ = oldest;
+  }
+  // The record cannot be read any more.
+  void Damage(std::uint64_t sequence) {
+    base::MutexLock lock(mu_);
+    std::erase_if(records_, [&](const auto& record) { return record.sequence == sequence; });
+  }
   void FailReads(absl::Status status) {
     base::MutexLock lock(mu_);
     failure_ = std::move(status);
@@ -291,6 +301,7 @@ class FakeOutcomes final : public spool::OutcomeSource {
     base::MutexLock lock(mu_);
     ++reads_;
     if (!failure_.ok()) return std::exchange(failure_, absl::OkStatus());
+    range_.oldest = std::max(range_.oldest, std::exchange(drop_at_read_, 0));
     std::vector<spool::OutcomeRecord> records;
     std::size_t outcomes = 0;
     for (const spool::OutcomeRecord& record : records_) {
@@ -320,7 +331,8 @@ class FakeOutcomes final : public spool::OutcomeSource {
 
  private:
   mutable base::Mutex mu_;
-  Range range_ ABSL_GUARDED_BY(mu_) = {0x5eed, 1, 0};
+  mutable Range range_ ABSL_GUARDED_BY(mu_) = {0x5eed, 1, 0};
+  mutable std::uint64_t drop_at_read_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<spool::OutcomeRecord> records_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::uint64_t> cursors_ ABSL_GUARDED_BY(mu_);
   std::vector<std::weak_ptr<spool::OutcomeListener>> listeners_ ABSL_GUARDED_BY(mu_);

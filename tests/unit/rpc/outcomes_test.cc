@@ -159,6 +159,70 @@ TEST_F(OutcomesTest, ALossIsAGapWithItsNumber) {
   EXPECT_TRUE(fresh.End().ok());
 }
 
+TEST_F(OutcomesTest, WhatIsDroppedBeforeItIsReadIsAGapToo) {
+  Start();
+  for (int i = 0; i < 5; ++i) Record(1);
+  outcomes.DropAtRead(4);
+  Client client = Open({});
+  ASSERT_TRUE(client.Read());
+  EXPECT_EQ(client.frame.gap().lost(), 3U);
+  EXPECT_EQ(client.frame.gap().cause(), v1::OUTCOMES_GAP_CAUSE_RETENTION);
+  ASSERT_TRUE(client.Read());
+  EXPECT_EQ(client.frame.outcomes().outcomes_size(), 2);
+  EXPECT_TRUE(client.End().ok());
+
+  outcomes.DropAtRead(6);  // nothing is left
+  Client none = Open({});
+  ASSERT_TRUE(none.Read());
+  EXPECT_EQ(none.frame.gap().lost(), 2U);
+  EXPECT_EQ(none.frame.gap().cursor(), "0000000000005eed-5");
+  EXPECT_TRUE(none.End().ok());
+}
+
+TEST_F(OutcomesTest, WhatCannotBeReadIsAGapInItsPlace) {
+  Start();
+  Record(1);
+  Record(3);
+  Record(1);
+  Record(2);
+  outcomes.Damage(2);
+  outcomes.Damage(6);
+  Client client = Open({});
+  ASSERT_TRUE(client.Read());
+  EXPECT_EQ(client.frame.outcomes().cursor(), "0000000000005eed-1");
+  ASSERT_TRUE(client.Read());
+  EXPECT_EQ(client.frame.gap().lost(), 3U);
+  EXPECT_EQ(client.frame.gap().cause(), v1::OUTCOMES_GAP_CAUSE_DAMAGED);
+  EXPECT_EQ(client.frame.gap().cursor(), "0000000000005eed-4");
+  ASSERT_TRUE(client.Read());
+  EXPECT_EQ(client.frame.outcomes().cursor(), "0000000000005eed-5");
+  ASSERT_TRUE(client.Read());
+  EXPECT_EQ(client.frame.gap().lost(), 2U);
+  EXPECT_EQ(client.frame.gap().cursor(), "0000000000005eed-7");
+  EXPECT_TRUE(client.End().ok());
+}
+
+TEST_F(OutcomesTest, AClientThatDoesNotReadCannotKeepItsStreamByThat) {
+  limits.outcome_streams = 1;
+  limits.failure_grace = absl::Milliseconds(50);
+  limits.outcome_frame_outcomes = 20'000;
+  limits.outcome_frame_bytes = std::size_t{64} << 20;
+  Start();
+  Record(20'000);  // one frame, of more than the flow control lets go
+  Client stuck = Open({});
+  while (outcomes.reads() == 0) std::this_thread::yield();
+  v1::OutcomesRequest again;
+  again.mutable_start();
+  stuck.stream->Write(again);
+  for (bool free = false; !free;) {
+    Client next = Open({});
+    free = next.Read();
+    next.context->TryCancel();
+    next.End();
+  }
+  EXPECT_FALSE(stuck.End().ok());
+}
+
 TEST_F(OutcomesTest, ACursorOfAnotherSpoolBeginsWithTheOldest) {
   Start();
   Record(1);
