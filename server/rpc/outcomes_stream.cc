@@ -16,6 +16,8 @@ constexpr std::size_t kMaxConsumerBytes = 64;
 constexpr std::size_t kReadBytes = std::size_t{256} << 10;
 // While the spool cannot be read.
 constexpr absl::Duration kReadRetry = absl::Milliseconds(200);
+// How often a consumer that acknowledges nothing new is noted as seen.
+constexpr absl::Duration kSeenInterval = absl::Hours(1);
 // Of an outcome on the wire, beside its texts.
 constexpr std::size_t kOutcomeBytes = 100;
 
@@ -101,8 +103,14 @@ Task<absl::Status> OutcomesStream::AwaitStart() {
 
 Task<absl::Status> OutcomesStream::Send() {
   source_.AddOutcomeListener(wakeup_);
+  last_write_ = Queue::Now();
   for (;;) {
     if (std::optional<absl::Status> end = End(); end.has_value()) co_return *std::move(end);
+    // Due in a long replay too of which nothing is wanted, and while the disk cannot be read.
+    if (Queue::Now() >= last_write_ + context_.limits.heartbeat) {
+      const bool sent = co_await SendHeartbeat();
+      if (!sent) co_return Gone();
+    }
     wakeup_->Arm();  // before looking, so that nothing is missed
     const spool::OutcomeSource::Range range = source_.OutcomeRange();
     if (other_spool_ || position_ + 1 < range.oldest) {
@@ -112,11 +120,7 @@ Task<absl::Status> OutcomesStream::Send() {
       const absl::Status sent = co_await SendSome(range.head);
       if (!sent.ok()) co_return sent;
     } else {
-      const bool woken =
-          co_await wakeup_->signal().WaitUntil(last_write_ + context_.limits.heartbeat);
-      if (woken) continue;
-      const bool sent = co_await SendHeartbeat();
-      if (!sent) co_return Gone();
+      co_await wakeup_->signal().WaitUntil(last_write_ + context_.limits.heartbeat);
     }
   }
 }
@@ -297,15 +301,13 @@ absl::Status OutcomesStream::SetOut(const v1::OutcomesStart& start) {
     const absl::StatusOr<OutcomeCursor> after =
         CursorFromText(start.after_cursor(), "start.after_cursor");
     if (!after.ok()) return after.status();
-    other_spool_ = after->log != range.log;
-    if (!other_spool_ && after->sequence > range.head) {
-      return absl::InvalidArgumentError("start.after_cursor: is ahead of all that was recorded");
-    }
+    // One that is ahead of all there is was given by a state of this spool that is gone.
+    other_spool_ = after->log != range.log || after->sequence > range.head;
     position_ = other_spool_ ? 0 : after->sequence;
   }
   if (consumer_.empty()) return absl::OkStatus();
   // Known from now on: what is behind is kept for it.
-  return source_.SetConsumerCursor(consumer_, kept.value_or(position_));
+  return Acknowledged(kept.value_or(position_));
 }
 
 void OutcomesStream::Enter() {
@@ -331,7 +333,16 @@ absl::Status OutcomesStream::OnAcknowledge(const v1::OutcomesAcknowledge& acknow
   if (upto->log != log_ || upto->sequence > position_) {
     return absl::InvalidArgumentError("acknowledge.cursor: was not sent on this stream");
   }
-  return source_.SetConsumerCursor(consumer_, upto->sequence);
+  // A client may repeat itself as often as it likes; now and then that shows that it is there.
+  const bool news = upto->sequence > acknowledged_;
+  if (!news && Queue::Now() - acknowledged_at_ < kSeenInterval) return absl::OkStatus();
+  return Acknowledged(upto->sequence);
+}
+
+absl::Status OutcomesStream::Acknowledged(std::uint64_t upto) {
+  acknowledged_ = std::max(acknowledged_, upto);
+  acknowledged_at_ = Queue::Now();
+  return source_.SetConsumerCursor(consumer_, acknowledged_);
 }
 
 }  // namespace postern::rpc

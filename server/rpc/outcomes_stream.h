@@ -62,6 +62,8 @@ class OutcomesStream {
   absl::Status OnFrame(const v1::OutcomesRequest& frame);
   absl::Status OnStart(const v1::OutcomesStart& start);
   absl::Status OnAcknowledge(const v1::OutcomesAcknowledge& acknowledge);
+  // Has it noted; the stream acknowledges nothing older any more.
+  absl::Status Acknowledged(std::uint64_t upto);
   // Where to begin, by what the client asks and the spool has kept.
   absl::Status SetOut(const v1::OutcomesStart& start);
   // Takes the consumer over from the stream that had it.
@@ -115,6 +117,8 @@ class OutcomesStream {
   bool final_only_ = false;
   std::uint64_t log_ = 0;
   std::uint64_t position_ = 0;  // the last outcome that was sent or left out
+  std::uint64_t acknowledged_ = 0;
+  absl::Time acknowledged_at_;
   v1::OutcomesResponse response_;
   std::size_t response_bytes_ = 0;  // about
   absl::Time last_write_;

@@ -290,6 +290,11 @@ class FakeOutcomes final : public spool::OutcomeSource {
     base::MutexLock lock(mu_);
     return reads_;
   }
+  // Calls of SetConsumerCursor.
+  std::size_t asks() const {
+    base::MutexLock lock(mu_);
+    return asks_;
+  }
 
   Range OutcomeRange() const override {
     base::MutexLock lock(mu_);
@@ -321,6 +326,7 @@ class FakeOutcomes final : public spool::OutcomeSource {
   absl::Status SetConsumerCursor(const std::string& consumer, std::uint64_t upto) override {
     base::MutexLock lock(mu_);
     if (consumer == "one too many") return absl::ResourceExhaustedError("consumer: too many");
+    ++asks_;
     cursors_[consumer] = std::max(cursors_[consumer], upto);
     return absl::OkStatus();
   }
@@ -338,6 +344,7 @@ class FakeOutcomes final : public spool::OutcomeSource {
   std::vector<std::weak_ptr<spool::OutcomeListener>> listeners_ ABSL_GUARDED_BY(mu_);
   mutable absl::Status failure_ ABSL_GUARDED_BY(mu_);
   mutable std::size_t reads_ ABSL_GUARDED_BY(mu_) = 0;
+  std::size_t asks_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 // A session of delivery, as far as the bridge sees it.
