@@ -148,6 +148,7 @@ void Batch::DeleteBook(Database& database, absl::string_view key) {
 void Batch::DropOutcomes(Database& database, std::uint64_t first, std::uint64_t end) {
   Must(batch_.DeleteRange(database.outcomes(), OutcomeKey(first), OutcomeKey(end)));
   ++ops_;
+  sync_ = true;
 }
 
 void Batch::Retract(Database& database, const base::Id& message_id, int row_count,

@@ -45,7 +45,8 @@ class Batch {
   // A record of the column family `books`. It rides: it does not ask for a sync.
   void PutBook(Database& database, absl::string_view key, absl::string_view value);
   void DeleteBook(Database& database, absl::string_view key);
-  // Drops the outcomes from `first` up to, not including, `end`. Rides.
+  // Drops the outcomes from `first` up to, not including, `end`. Synced: their files go at once,
+  // and a floor that was lost with the power would let numbers go back.
   void DropOutcomes(Database& database, std::uint64_t first, std::uint64_t end);
   // Something to write when there is nothing: to learn whether the disk takes it.
   void AddProbe();

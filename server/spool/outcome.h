@@ -75,7 +75,9 @@ class OutcomeSource {
   virtual Range OutcomeRange() const = 0;
   // Records with outcomes behind `after`, in order, until `max_outcomes` or `max_bytes` are
   // reached; at least one record if there is any. The first may begin at or before `after`.
-  // A record that cannot be read is counted and left out. UNAVAILABLE as Spool's reading calls.
+  // A record that cannot be read is counted and left out: a hole in the numbers. So is what was
+  // dropped. None: there is nothing to be read up to the head there was. UNAVAILABLE as Spool's
+  // reading calls; DATA_LOSS: nothing behind the damage can be read either.
   virtual absl::StatusOr<std::vector<OutcomeRecord>> ReadOutcomes(std::uint64_t after,
                                                                   std::size_t max_outcomes,
                                                                   std::size_t max_bytes) const = 0;

@@ -5,9 +5,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "server/base/ids.h"
-#include "server/base/log.h"
-#include "server/spool/wire.h"
 
 namespace postern::spool {
 namespace {
@@ -19,19 +16,8 @@ constexpr absl::Duration kShortestRun = absl::Seconds(1);
 // A consumer that nobody has been for so long is no longer waited for, nor remembered.
 constexpr absl::Duration kForgetAfter = absl::Hours(30 * 24);
 
-absl::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
-
-absl::Duration RunTime(const Retention& retention) {
-  absl::Duration shortest = retention.outcomes_for;
-  if (retention.finished_for > absl::ZeroDuration()) {
-    shortest = std::min(shortest, retention.finished_for);
-  }
-  return std::max(shortest / static_cast<std::int64_t>(kRuns), kShortestRun);
-}
-
-absl::Status ReadError(const rocksdb::Status& status) {
-  return absl::UnavailableError(
-      absl::StrCat("spool: cannot read the outcomes: ", status.ToString()));
+absl::Duration RunTime(absl::Duration kept) {
+  return std::max(kept / static_cast<std::int64_t>(kRuns), kShortestRun);
 }
 
 std::uint64_t RecordBytes(const WriteOp& op) { return op.content.size() + 8 + kHistoryKeyBytes; }
@@ -41,69 +27,13 @@ std::uint64_t RecordBytes(const WriteOp& op) { return op.content.size() + 8 + kH
 OutcomeBook::OutcomeBook(const Retention& retention, std::shared_ptr<Expiry> expiry,
                          SpoolMetrics& metrics)
     : retention_(retention),
-      run_time_(RunTime(retention)),
+      keeps_history_(retention.finished_for > absl::ZeroDuration() &&
+                     retention.finished_messages > 0),
+      outcome_run_time_(RunTime(retention.outcomes_for)),
+      run_time_(keeps_history_ ? std::min(outcome_run_time_, RunTime(retention.finished_for))
+                               : outcome_run_time_),
       expiry_(std::move(expiry)),
       metrics_(metrics) {}
-
-absl::Status OutcomeBook::Load(Database& database, absl::Time now) {
-  if (absl::Status status = LoadBooks(database); !status.ok()) return status;
-  if (log_ == 0) log_ = base::RandomUint64() | 1;
-  if (absl::Status status = LoadTail(database, now); !status.ok()) return status;
-  next_ = totals_.head + 1;
-  drop_to_ = history_floor_ = floor_;
-  Look(now);
-  Publish();
-  return absl::OkStatus();
-}
-
-absl::Status OutcomeBook::LoadBooks(Database& database) {
-  const std::unique_ptr<rocksdb::Iterator> at(
-      database.db().NewIterator(rocksdb::ReadOptions(), database.books()));
-  for (at->SeekToFirst(); at->Valid(); at->Next()) {
-    const absl::string_view key = ToView(at->key());
-    const absl::string_view value = ToView(at->value());
-    absl::Status status;
-    if (key == absl::string_view(LogKey())) {
-      const absl::StatusOr<LogRecord> log = DecodeLog(value);
-      status = log.status();
-      if (log.ok()) log_ = log->log, floor_ = log->floor, log_written_ = true;
-    } else if (IsCheckpointKey(key)) {
-      const absl::StatusOr<Checkpoint> checkpoint = DecodeCheckpoint(key, value);
-      status = checkpoint.status();
-      if (checkpoint.ok()) checkpoints_.push_back(*checkpoint);
-    } else if (const absl::string_view name = ConsumerName(key); !name.empty()) {
-      const absl::StatusOr<Consumer> consumer = DecodeConsumer(value);
-      status = consumer.status();
-      if (consumer.ok()) consumers_[Copy(name)] = *consumer;
-    }
-    if (status.ok()) continue;
-    metrics_.records_set_aside.Add();
-    base::Log().error("spool: a record of the outcomes' books cannot be read: {}",
-                      status.ToString());
-  }
-  return at->status().ok() ? absl::OkStatus() : ReadError(at->status());
-}
-
-absl::Status OutcomeBook::LoadTail(Database& database, absl::Time now) {
-  // Totals are known up to the last checkpoint; behind it the records themselves are counted.
-  while (!checkpoints_.empty() && checkpoints_.front().sequence < floor_) checkpoints_.pop_front();
-  std::uint64_t from = floor_;
-  if (!checkpoints_.empty()) {
-    const Checkpoint& last = checkpoints_.back();
-    totals_ = {last.sequence - 1, last.bytes, last.messages};
-    from = last.sequence;
-  }
-  totals_.head = std::max(totals_.head, floor_ - 1);
-  const std::unique_ptr<rocksdb::Iterator> at(
-      database.db().NewIterator(rocksdb::ReadOptions(), database.outcomes()));
-  for (at->Seek(OutcomeKey(from)); at->Valid(); at->Next()) {
-    if (checkpoints_.empty()) checkpoints_.push_back({BigEndian(ToView(at->key())), now, 0, 0});
-    totals_.head = BigEndian(ToView(at->key())) + OutcomeCount(ToView(at->value())) - 1;
-    totals_.bytes += at->key().size() + at->value().size() + kHistoryKeyBytes;
-    ++totals_.messages;  // those that were not final among them do not matter in one run
-  }
-  return at->status().ok() ? absl::OkStatus() : ReadError(at->status());
-}
 
 void OutcomeBook::Admit(WriteOp& op) {
   if (op.outcomes == 0) return;
@@ -117,13 +47,6 @@ void OutcomeBook::Begin() {
 }
 
 void OutcomeBook::Add(const WriteOp& op, absl::Time now) {
-  if (op.kind == WriteOp::Kind::kConsumer) {
-    const auto known = consumers_.find(op.content);
-    const std::uint64_t old = known == consumers_.end() ? 0 : known->second.cursor;
-    Consumer& consumer = pending_.consumers[op.content];
-    consumer.cursor = std::max({consumer.cursor, old, op.sequence});
-    consumer.seen = now;
-  }
   Totals& totals = pending_.totals;
   if (op.kind == WriteOp::Kind::kRemove) ++totals.messages;
   if (op.outcomes == 0) return;
@@ -141,12 +64,23 @@ void OutcomeBook::Add(const WriteOp& op, absl::Time now) {
 bool OutcomeBook::RunIsFull(const Totals& totals, const Checkpoint& since, absl::Time now) const {
   if (totals.head < since.sequence) return false;  // it is empty
   return totals.bytes - since.bytes >= retention_.bytes / kRuns ||
-         totals.messages - since.messages >
-             std::max<std::uint64_t>(retention_.finished_messages / kRuns, 1) ||
+         (keeps_history_ && totals.messages - since.messages >
+                                std::max<std::uint64_t>(retention_.finished_messages / kRuns, 1)) ||
          now - since.time >= run_time_;
 }
 
+void OutcomeBook::TakeAsked() {
+  base::MutexLock lock(mu_);
+  pending_.consumers = asked_;
+  for (auto& [name, consumer] : pending_.consumers) {
+    const auto known = consumers_.find(name);
+    if (known == consumers_.end()) continue;
+    consumer.cursor = std::max(consumer.cursor, known->second.cursor);
+  }
+}
+
 void OutcomeBook::Write(Database& database, Batch& batch) {
+  TakeAsked();
   const bool drops = drop_to_ > floor_;
   if (drops) {
     pending_.drop_to = drop_to_;
@@ -161,6 +95,7 @@ void OutcomeBook::Write(Database& database, Batch& batch) {
       batch.PutBook(database, CheckpointKey(checkpoint.sequence), Encode(checkpoint));
     }
   }
+  for (const std::uint64_t sequence : joined_) batch.DeleteBook(database, CheckpointKey(sequence));
   for (const auto& [name, consumer] : pending_.consumers) {
     batch.PutBook(database, ConsumerKey(name), Encode(consumer));
   }
@@ -179,6 +114,7 @@ void OutcomeBook::Committed(Database& database, absl::Time now) {
   look_ = look_ || !pending_.checkpoints.empty() || !pending_.consumers.empty();
   for (Checkpoint& checkpoint : pending_.checkpoints) checkpoints_.push_back(checkpoint);
   unsaved_.clear();
+  joined_.clear();
   for (auto& [name, consumer] : pending_.consumers) {
     consumers_[name] = consumer;
     consumers_changed_ = true;
@@ -192,19 +128,37 @@ void OutcomeBook::Committed(Database& database, absl::Time now) {
     database.DropOutcomeFiles(OutcomeKey(floor_));
   }
   const bool changed = tell || look_ || pending_.drop_to != 0;
+  const std::map<std::string, Consumer> written = std::move(pending_.consumers);
   pending_ = {};
   if (look_) Look(now);
   if (changed) Publish();
+  ForgetWritten(written);
   if (tell) Tell();
 }
 
+void OutcomeBook::ForgetWritten(const std::map<std::string, Consumer>& written) {
+  if (written.empty() && !asked_again_) return;
+  base::MutexLock lock(mu_);
+  for (const auto& [name, consumer] : written) {
+    const auto asked = asked_.find(name);
+    if (asked->second.cursor <= consumer.cursor) asked_.erase(asked);
+  }
+  asked_again_ = !asked_.empty();
+}
+
+std::uint64_t OutcomeBook::AcknowledgedByAll() const {
+  if (consumers_.empty()) return 0;  // they are kept for the first one
+  std::uint64_t least = totals_.head;
+  for (const auto& [name, consumer] : consumers_) least = std::min(least, consumer.cursor);
+  return least;
+}
+
 // Someone has not acknowledged all of a run that ends at `end` and is not too old for that.
-bool OutcomeBook::Wanted(const Checkpoint& begin, const Checkpoint& end, absl::Time now) const {
+bool OutcomeBook::Wanted(const Checkpoint& begin, const Checkpoint& end, std::uint64_t acknowledged,
+                         absl::Time now) const {
   if (totals_.bytes - begin.bytes > retention_.bytes) return false;
   if (end.time + retention_.outcomes_for <= now) return false;
-  return consumers_.empty() ||
-         std::any_of(consumers_.begin(), consumers_.end(),
-                     [&](const auto& c) { return c.second.cursor + 1 < end.sequence; });
+  return acknowledged + 1 < end.sequence;
 }
 
 bool OutcomeBook::InHistory(const Checkpoint& end, absl::Time now) const {
@@ -221,15 +175,17 @@ void OutcomeBook::Look(absl::Time now) {
     unsaved_.push_back(checkpoints_.back());
   }
   bool dropping = true;
+  const std::uint64_t acknowledged = AcknowledgedByAll();
   history_floor_ = std::max(history_floor_, floor_);
   for (std::size_t i = 0; i + 1 < checkpoints_.size(); ++i) {
     const Checkpoint& end = checkpoints_[i + 1];
     const bool fits = totals_.bytes - checkpoints_[i].bytes <= retention_.bytes;
     const bool in_history = fits && InHistory(end, now);
     if (!in_history) history_floor_ = std::max(history_floor_, end.sequence);
-    dropping = dropping && !in_history && !Wanted(checkpoints_[i], end, now);
+    dropping = dropping && !in_history && !Wanted(checkpoints_[i], end, acknowledged, now);
     if (dropping) drop_to_ = std::max(drop_to_, end.sequence);
   }
+  Join();
   for (auto at = consumers_.begin(); at != consumers_.end();) {
     // Its record stays in the spool until the name is used again; it counts for nothing.
     const bool forget = at->second.seen + kForgetAfter <= now;
@@ -238,16 +194,33 @@ void OutcomeBook::Look(absl::Time now) {
   }
 }
 
+void OutcomeBook::Join() {
+  std::deque<Checkpoint> kept;
+  for (std::size_t i = 0; i < checkpoints_.size(); ++i) {
+    const Checkpoint& here = checkpoints_[i];
+    // What is dropped next ends where it is said to end.
+    if (i > 0 && i + 1 < checkpoints_.size() && here.sequence > drop_to_ &&
+        checkpoints_[i + 1].sequence <= history_floor_ &&
+        checkpoints_[i + 1].bytes - kept.back().bytes < retention_.bytes / kRuns &&
+        checkpoints_[i + 1].time - kept.back().time < outcome_run_time_) {
+      joined_.push_back(here.sequence);
+    } else {
+      kept.push_back(here);
+    }
+  }
+  checkpoints_.swap(kept);
+}
+
 bool OutcomeBook::Due(absl::Time now) {
   if (now >= next_look_ && patience() != absl::InfiniteDuration()) {
     Look(now);
     Publish();
   }
-  return drop_to_ > floor_;
+  return drop_to_ > floor_ || asked_again_;
 }
 
 absl::Duration OutcomeBook::patience() const {
-  if (drop_to_ > floor_) return absl::ZeroDuration();
+  if (drop_to_ > floor_ || asked_again_) return absl::ZeroDuration();
   return totals_.head < floor_ ? absl::InfiniteDuration() : std::min(run_time_, kLongestLook);
 }
 
@@ -261,10 +234,7 @@ void OutcomeBook::Publish() {
   shown_history_floor_ = history_floor_;
   if (!std::exchange(consumers_changed_, false)) return;
   cursors_.clear();
-  for (const auto& [name, consumer] : consumers_) {
-    cursors_[name] = consumer.cursor;
-    coming_.erase(name);
-  }
+  for (const auto& [name, consumer] : consumers_) cursors_[name] = consumer.cursor;
 }
 
 void OutcomeBook::Tell() {
@@ -301,24 +271,40 @@ std::optional<std::uint64_t> OutcomeBook::CursorOf(const std::string& consumer) 
   return found->second;
 }
 
-absl::Status OutcomeBook::Reserve(const std::string& consumer) {
-  base::MutexLock lock(mu_);
-  if (cursors_.contains(consumer) || coming_.contains(consumer)) return absl::OkStatus();
-  if (cursors_.size() + coming_.size() >= OutcomeSource::kMaxConsumers) {
-    return absl::ResourceExhaustedError(absl::StrCat("consumer: ", OutcomeSource::kMaxConsumers,
-                                                     " names are known, and that is the limit"));
-  }
+absl::Status OutcomeBook::HasRoomFor(const std::string& consumer) const {
   const std::string owner = consumer.substr(0, consumer.find('\0') + 1);  // "": it has none
-  const auto is_of = [&owner](const std::string& name) { return absl::StartsWith(name, owner); };
-  const auto of_owner = std::count_if(cursors_.begin(), cursors_.end(),
-                                      [&](const auto& entry) { return is_of(entry.first); }) +
-                        std::count_if(coming_.begin(), coming_.end(), is_of);
-  if (!owner.empty() && static_cast<std::size_t>(of_owner) >= OutcomeSource::kMaxConsumersOfOwner) {
+  std::size_t known = cursors_.size();
+  std::size_t of_owner = 0;
+  const auto count = [&](const std::string& name) { of_owner += absl::StartsWith(name, owner); };
+  for (const auto& [name, cursor] : cursors_) count(name);
+  for (const auto& [name, coming] : asked_) {
+    if (cursors_.contains(name)) continue;
+    ++known;
+    count(name);
+  }
+  if (known >= OutcomeSource::kMaxConsumers) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("consumer: ", known, " names are known, and that is the limit"));
+  }
+  if (!owner.empty() && of_owner >= OutcomeSource::kMaxConsumersOfOwner) {
     return absl::ResourceExhaustedError(
         absl::StrCat("consumer: the identity has ", of_owner, " names, and that is the limit"));
   }
-  coming_.insert(consumer);
   return absl::OkStatus();
+}
+
+absl::StatusOr<bool> OutcomeBook::Ask(const std::string& consumer, std::uint64_t upto,
+                                      absl::Time now) {
+  base::MutexLock lock(mu_);
+  if (const auto asked = asked_.find(consumer); asked != asked_.end()) {
+    asked->second = {std::max(asked->second.cursor, upto), now};
+    return false;
+  }
+  if (!cursors_.contains(consumer)) {
+    if (absl::Status room = HasRoomFor(consumer); !room.ok()) return room;
+  }
+  asked_[consumer] = {upto, now};
+  return true;
 }
 
 void OutcomeBook::AddListener(std::weak_ptr<OutcomeListener> listener) {

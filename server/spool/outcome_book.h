@@ -12,11 +12,11 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/base/mutex.h"
 #include "server/spool/batch.h"
@@ -33,7 +33,9 @@ class OutcomeBook {
   // `metrics` must outlive the book.
   OutcomeBook(const Retention& retention, std::shared_ptr<Expiry> expiry, SpoolMetrics& metrics);
 
-  // Reads how far it got, once, before the writer starts. UNAVAILABLE: I/O error.
+  // Reads how far it got, once, before the writer starts. What is damaged is counted, logged and
+  // left out; numbers never go back behind one that a consumer may have seen. UNAVAILABLE: I/O
+  // error. DATA_LOSS: nothing can be read at all.
   absl::Status Load(Database& database, absl::Time now);
 
   // Numbers the operation's outcomes. Once for each operation, in order.
@@ -58,10 +60,13 @@ class OutcomeBook {
   // The first outcome that a finished message may rest on.
   std::uint64_t history_floor() const;
   const Retention& retention() const { return retention_; }
+  // False: finished messages are not answered.
+  bool keeps_history() const { return keeps_history_; }
   std::optional<std::uint64_t> CursorOf(const std::string& consumer) const;
-  // Before the first write for a name: counts it from here on. RESOURCE_EXHAUSTED as
+  // Notes a consumer's cursor for the next write; those that come before that are one. True: an
+  // operation is to be queued, so that there is a write. RESOURCE_EXHAUSTED as
   // OutcomeSource::SetConsumerCursor.
-  absl::Status Reserve(const std::string& consumer);
+  absl::StatusOr<bool> Ask(const std::string& consumer, std::uint64_t upto, absl::Time now);
   void AddListener(std::weak_ptr<OutcomeListener> listener);
 
  private:
@@ -79,17 +84,30 @@ class OutcomeBook {
     std::uint64_t drop_to = 0;  // 0: nothing is dropped
   };
 
+  // May this new name be known too?
+  absl::Status HasRoomFor(const std::string& consumer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status LoadBooks(Database& database);
   absl::Status LoadTail(Database& database, absl::Time now);
+  // Takes over what was asked for since the last write.
+  void TakeAsked();
+  void ForgetWritten(const std::map<std::string, Consumer>& written);
   bool RunIsFull(const Totals& totals, const Checkpoint& since, absl::Time now) const;
-  bool Wanted(const Checkpoint& begin, const Checkpoint& end, absl::Time now) const;
+  // The last outcome that nobody waits for any more.
+  std::uint64_t AcknowledgedByAll() const;
+  bool Wanted(const Checkpoint& begin, const Checkpoint& end, std::uint64_t acknowledged,
+              absl::Time now) const;
   bool InHistory(const Checkpoint& end, absl::Time now) const;
   // Finds how far may be dropped, and what is history.
   void Look(absl::Time now);
+  // Joins runs that are finer than they need be, now that they are not history any more: so their
+  // number is bounded.
+  void Join();
   void Publish();
   void Tell();
 
   const Retention retention_;
+  const bool keeps_history_;
+  const absl::Duration outcome_run_time_;  // of a run that only outcomes are kept for
   const absl::Duration run_time_;
   const std::shared_ptr<Expiry> expiry_;
   SpoolMetrics& metrics_;
@@ -102,9 +120,11 @@ class OutcomeBook {
   Totals totals_;
   std::deque<Checkpoint> checkpoints_;  // the first at floor_, unless there are no outcomes
   std::vector<Checkpoint> unsaved_;     // those of them that ride in the next write
+  std::vector<std::uint64_t> joined_;   // checkpoints whose deletion rides in the next write
   std::map<std::string, Consumer> consumers_;
   Pending pending_;
   bool look_ = false;
+  bool asked_again_ = false;  // a cursor was asked for while another of its consumer was written
   bool consumers_changed_ = true;
   absl::Time next_look_ = absl::InfinitePast();
 
@@ -112,7 +132,7 @@ class OutcomeBook {
   OutcomeSource::Range range_ ABSL_GUARDED_BY(mu_);
   std::uint64_t shown_history_floor_ ABSL_GUARDED_BY(mu_) = 1;
   std::map<std::string, std::uint64_t> cursors_ ABSL_GUARDED_BY(mu_);
-  std::set<std::string> coming_ ABSL_GUARDED_BY(mu_);  // reserved, not in cursors_ yet
+  std::map<std::string, Consumer> asked_ ABSL_GUARDED_BY(mu_);  // not written yet
   std::vector<std::weak_ptr<OutcomeListener>> listeners_ ABSL_GUARDED_BY(mu_);
 };
 

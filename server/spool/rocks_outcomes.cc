@@ -8,6 +8,7 @@
 #include "server/spool/database.h"
 #include "server/spool/outcome_book.h"
 #include "server/spool/outcome_codec.h"
+#include "server/spool/outcome_seek.h"
 #include "server/spool/reading.h"
 #include "server/spool/rocks_spool.h"
 #include "server/spool/spool_metrics.h"
@@ -15,18 +16,6 @@
 #include "server/spool/write_queue.h"
 
 namespace postern::spool {
-namespace {
-
-// Moves `at` to the record that holds the outcome `sequence`, or to the first one behind it.
-void SeekOutcome(rocksdb::Iterator& at, std::uint64_t sequence) {
-  at.SeekForPrev(OutcomeKey(sequence));
-  if (at.Valid() && BigEndian(ToView(at.key())) + OutcomeCount(ToView(at.value())) > sequence) {
-    return;
-  }
-  at.Seek(OutcomeKey(sequence));
-}
-
-}  // namespace
 
 OutcomeSource::Range RocksSpool::OutcomeRange() const { return book_->range(); }
 
@@ -42,24 +31,33 @@ absl::StatusOr<std::vector<OutcomeRecord>> RocksSpool::ReadOutcomes(std::uint64_
   rocksdb::ReadOptions options;
   options.fill_cache = false;  // an outcome is read about once, soon after it was written
   options.iterate_lower_bound = &lower;
-  const std::unique_ptr<rocksdb::Iterator> at(
-      database->db().NewIterator(options, database->outcomes()));
   std::vector<OutcomeRecord> records;
   std::size_t outcomes = 0;
   std::size_t bytes = 0;
-  for (SeekOutcome(*at, first); at->Valid() && outcomes < max_outcomes && bytes < max_bytes;
-       at->Next()) {
-    absl::StatusOr<OutcomeRecord> record = DecodeOutcome(ToView(at->key()), ToView(at->value()));
-    if (!record.ok()) {
-      CountUnreadable(BigEndian(ToView(at->key())), record.status());
-      continue;
+  std::uint64_t next = first;
+  for (;;) {
+    const std::unique_ptr<rocksdb::Iterator> at = OutcomesFrom(*database, options, next);
+    for (; at->Valid() && outcomes < max_outcomes && bytes < max_bytes; at->Next()) {
+      const std::uint64_t sequence = BigEndian(ToView(at->key()));
+      next = sequence + OutcomeCount(ToView(at->value()));
+      absl::StatusOr<OutcomeRecord> record = DecodeOutcome(ToView(at->key()), ToView(at->value()));
+      if (!record.ok()) {
+        CountUnreadable(sequence, record.status());
+        continue;
+      }
+      outcomes += record->news.size();
+      bytes += at->value().size();
+      records.push_back(*std::move(record));
     }
-    outcomes += record->news.size();
-    bytes += at->value().size();
-    records.push_back(*std::move(record));
+    if (at->status().ok()) return records;
+    const absl::Status status = ReadError("the outcomes", at->status());
+    if (!absl::IsDataLoss(status)) return status;
+    if (!records.empty()) return records;  // the damage is behind them
+    const std::uint64_t readable = FirstReadable(*database, next);
+    if (readable == 0) return status;
+    CountDamage(next, readable, status);
+    next = readable;
   }
-  if (!at->status().ok()) return ReadError("the outcomes", at->status());
-  return records;
 }
 
 std::optional<std::uint64_t> RocksSpool::ConsumerCursor(const std::string& consumer) const {
@@ -67,12 +65,13 @@ std::optional<std::uint64_t> RocksSpool::ConsumerCursor(const std::string& consu
 }
 
 absl::Status RocksSpool::SetConsumerCursor(const std::string& consumer, std::uint64_t upto) {
-  if (absl::Status status = book_->Reserve(consumer); !status.ok()) return status;
-  WriteOp op;
-  op.kind = WriteOp::Kind::kConsumer;
-  op.content = consumer;
-  op.sequence = upto;
-  queue_->Push(std::move(op));
+  const absl::StatusOr<bool> first = book_->Ask(consumer, upto, absl::Now());
+  if (!first.ok()) return first.status();
+  if (*first) {
+    WriteOp op;
+    op.kind = WriteOp::Kind::kConsumer;
+    queue_->Push(std::move(op));
+  }
   return absl::OkStatus();
 }
 
@@ -83,6 +82,14 @@ void RocksSpool::AddOutcomeListener(std::weak_ptr<OutcomeListener> listener) {
 void RocksSpool::CountUnreadable(std::uint64_t sequence, const absl::Status& why) const {
   metrics_->records_set_aside.Add();
   base::Log().error("spool: outcome {} cannot be read and is left out: {}", sequence,
+                    why.ToString());
+}
+
+void RocksSpool::CountDamage(std::uint64_t from, std::uint64_t end, const absl::Status& why) const {
+  // Everyone who reads comes by.
+  if (damage_told_.exchange(from) == from) return;
+  metrics_->records_set_aside.Add();
+  base::Log().error("spool: outcomes {} to {} cannot be read and are left out: {}", from, end - 1,
                     why.ToString());
 }
 

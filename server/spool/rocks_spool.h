@@ -7,6 +7,7 @@
 // caller's.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -115,6 +116,8 @@ class RocksSpool final : public Spool, public OutcomeSource {
   absl::StatusOr<std::vector<mail::Row>> FinishedRows(
       Database& database, const std::map<std::uint16_t, std::uint64_t>& last) const;
   void CountUnreadable(std::uint64_t sequence, const absl::Status& why) const;
+  // The outcomes from `from` up to, not including, `end` cannot be read.
+  void CountDamage(std::uint64_t from, std::uint64_t end, const absl::Status& why) const;
 
   const std::uint64_t epoch_;  // of this process, in its attempt marks
   std::unique_ptr<base::Registry> own_registry_;
@@ -124,7 +127,8 @@ class RocksSpool final : public Spool, public OutcomeSource {
   std::unique_ptr<OutcomeBook> book_;
   std::unique_ptr<DatabaseHolder> holder_;
   std::unique_ptr<WriteQueue> queue_;
-  std::unique_ptr<Writer> writer_;  // last: its thread uses the others
+  mutable std::atomic<std::uint64_t> damage_told_{0};  // where the last damage that was told begins
+  std::unique_ptr<Writer> writer_;                     // last: its thread uses the others
 };
 
 }  // namespace postern::spool

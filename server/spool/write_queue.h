@@ -38,7 +38,7 @@ struct WriteOp {
     kMark,
     kRemove,
     kNote,
-    kConsumer,   // moves the cursor of one who reads outcomes
+    kConsumer,   // writes the cursors that the book was asked for
     kAdoptMark,  // writes nothing: a dead process left a mark, the row's next record deletes it
   };
 
@@ -49,11 +49,11 @@ struct WriteOp {
   int row_count = 0;           // kStore, kRemove
   std::uint32_t outcomes = 0;  // kUpdate, kRemove: how many its record holds
   Ticket ticket = 0;
-  std::uint64_t sequence = 0;  // of the first outcome (the writer fills it); kConsumer: the cursor
+  std::uint64_t sequence = 0;  // of the first outcome (the writer fills it)
   base::Id message_id;
   std::string key;      // kNote
-  std::string content;  // kStore; the outcomes' record of kUpdate, kRemove; kConsumer: the name;
-                        // kNote: the value, empty deletes
+  std::string content;  // kStore; the outcomes' record of kUpdate, kRemove; kNote: the value, empty
+                        // deletes
   absl::InlinedVector<std::string, 1> rows;     // encoded: kStore in order, kUpdate one
   absl::InlinedVector<std::uint16_t, 2> marks;  // rows whose mark goes (the writer fills it)
   std::vector<std::uint16_t> set_aside;         // kRemove: rows that stay, and so does content

@@ -50,6 +50,13 @@ class BatchTest : public ::testing::Test {
   Batch batch_{7};
 };
 
+TEST_F(BatchTest, ADropIsSyncedBecauseItsFilesGoAtOnce) {
+  batch_.PutBook(*database_, "name", "value");
+  EXPECT_FALSE(batch_.sync());
+  batch_.DropOutcomes(*database_, 1, 2);
+  EXPECT_TRUE(batch_.sync());
+}
+
 TEST_F(BatchTest, AsksForASyncUnlessThereAreOnlyMarks) {
   const base::Id id = base::NewId(TestTime());
   batch_.Add(*database_, Op(WriteOp::Kind::kMark, id));

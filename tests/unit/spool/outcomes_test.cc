@@ -1,14 +1,13 @@
 // Outcomes and finished messages of the spool on disk: what is recorded is told, in order, and kept
 // for as long as it must be.
-#include <rocksdb/db.h>
-
 #include <gtest/gtest.h>
+#include <rocksdb/db.h>
 
 #include <condition_variable>
 #include <mutex>
 
 #include "server/spool/record_codec.h"
-#include "tests/unit/spool/spool_testing.h"
+#include "tests/unit/spool/outcomes_testing.h"
 
 namespace postern::spool {
 namespace {
@@ -31,51 +30,7 @@ class Bell final : public OutcomeListener {
   int rung_ = 0;
 };
 
-class OutcomesTest : public ::testing::Test {
- protected:
-  void Open(const Retention& retention = {}, base::Registry* registry = nullptr) {
-    spool_.reset();
-    RocksSpool::Options options;
-    options.directory = dir_.path();
-    options.min_free_bytes = 0;
-    options.registry = registry;
-    options.retention = retention;
-    auto spool = RocksSpool::Open(std::move(options));
-    ASSERT_TRUE(spool.ok()) << spool.status();
-    spool_ = *std::move(spool);
-  }
-
-  base::Id Store(std::uint16_t rows = 1) {
-    const base::Id id = base::NewId(now_ += absl::Milliseconds(1));
-    EXPECT_TRUE(StoreNow(*spool_, "content", MakeRows(id, rows)).ok());
-    return id;
-  }
-  static mail::Row Settled(const base::Id& id, mail::Disposition disposition,
-                           std::uint16_t index = 0, std::uint16_t count = 1) {
-    mail::Row row = MakeRow(id, index, count);
-    row.recipients[0].disposition = disposition;
-    row.recipients[0].unreported = true;
-    row.attempts = 1;
-    return row;
-  }
-  base::Id Deliver() {
-    const base::Id id = Store();
-    spool_->Finish(Settled(id, mail::Disposition::kDelivered), {});
-    return id;
-  }
-  // All that was asked for is written.
-  void Sync() { WaitUntilWritten(*spool_, spool_->MarkAttempt(MakeRow(base::NewId(now_)))); }
-
-  std::vector<OutcomeRecord> Read(std::uint64_t after = 0, std::size_t most = 1000) {
-    auto records = spool_->ReadOutcomes(after, most, std::size_t{1} << 20);
-    EXPECT_TRUE(records.ok()) << records.status();
-    return records.ok() ? *std::move(records) : std::vector<OutcomeRecord>();
-  }
-
-  TempDir dir_;
-  absl::Time now_ = absl::Now();
-  std::unique_ptr<RocksSpool> spool_;
-};
+class OutcomesTest : public OutcomesFixture {};
 
 TEST_F(OutcomesTest, EveryDispositionIsToldInTheOrderOfRecording) {
   Open();
@@ -146,6 +101,29 @@ TEST_F(OutcomesTest, ACursorNeverGoesBack) {
   ASSERT_TRUE(spool_->SetConsumerCursor("books", 1).ok());
   Sync();
   EXPECT_EQ(3U, spool_->ConsumerCursor("books"));
+}
+
+TEST_F(OutcomesTest, CursorsThatComeWhileTheWriterIsBusyAreOneWrite) {
+  Open();
+  Deliver();
+  Sync();
+  std::promise<void> busy;
+  std::promise<void> go_on;
+  spool_->Store("content", MakeRows(base::NewId(now_), 1), [&](const absl::Status&) {
+    busy.set_value();
+    go_on.get_future().wait();
+  });
+  busy.get_future().wait();
+  const Ticket before = spool_->Latest();
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    ASSERT_TRUE(spool_->SetConsumerCursor("books", i % 50).ok());
+    ASSERT_TRUE(spool_->SetConsumerCursor("others", 7).ok());
+  }
+  EXPECT_EQ(before + 2, spool_->Latest());
+  go_on.set_value();
+  Sync();
+  EXPECT_EQ(49U, spool_->ConsumerCursor("books"));
+  EXPECT_EQ(7U, spool_->ConsumerCursor("others"));
 }
 
 TEST_F(OutcomesTest, ListenersAreToldOfEveryWrite) {
