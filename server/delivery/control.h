@@ -124,10 +124,12 @@ class MessageSource {
   };
 
   virtual ~MessageSource() = default;
-  // Queued messages from the spool, finished ones from the history. NOT_FOUND otherwise.
-  virtual absl::StatusOr<MessageView> Get(const base::Id& message_id) = 0;
+  // Queued messages from the spool, finished ones from the history. NOT_FOUND otherwise. The view's
+  // history costs a read for each attempt.
+  enum class History { kNo, kYes };
+  virtual absl::StatusOr<MessageView> Get(const base::Id& message_id, History history) = 0;
   // In order of message id, which is the order of submission. A page may be short although there
-  // are more: looking for few among many finished messages is cut off.
+  // are more: looking for few among many messages is cut off.
   virtual absl::StatusOr<Page> List(const Query& query) = 0;
 };
 

@@ -8,9 +8,6 @@
 namespace postern::delivery {
 namespace {
 
-// Finished messages that are read for one page, at the most: a tenth of a second or so.
-constexpr std::size_t kMostLookedAt = 20'000;
-
 bool Matches(const std::vector<mail::Row>& rows, const MessageSource::Query& query) {
   if (query.submitter.has_value() && rows.front().submitter != *query.submitter) return false;
   return std::any_of(rows.begin(), rows.end(), [&](const mail::Row& row) {
@@ -53,7 +50,7 @@ void SpoolMessages::AddTrouble(mail::Row& row) const {
   }
 }
 
-absl::StatusOr<MessageView> SpoolMessages::Get(const base::Id& message_id) {
+absl::StatusOr<MessageView> SpoolMessages::Get(const base::Id& message_id, History history) {
   // A message goes from the queues to the history in one write, so it is found in one of them if
   // the queues are asked first.
   MessageView view;
@@ -69,14 +66,16 @@ absl::StatusOr<MessageView> SpoolMessages::Get(const base::Id& message_id) {
                                             " (finished ones are kept for a while only)"));
   }
   if (!rows.ok()) return rows.status();
-  absl::StatusOr<std::vector<spool::OutcomeRecord>> history =
+  if (history == History::kNo) return view;
+  absl::StatusOr<std::vector<spool::OutcomeRecord>> records =
       context_.spool.ReadHistory(message_id);
-  if (history.ok()) view.history = *std::move(history);
-  if (!history.ok() && !absl::IsNotFound(history.status())) return history.status();
+  if (records.ok()) view.history = *std::move(records);
+  if (!records.ok() && !absl::IsNotFound(records.status())) return records.status();
   return view;
 }
 
-absl::Status SpoolMessages::AddQueued(const Query& query, std::size_t limit, Found& found) {
+absl::StatusOr<base::Id> SpoolMessages::AddQueued(const Query& query, std::size_t limit,
+                                                  Found& found) {
   MessageView current;
   const auto take = [&] {
     if (!current.rows.empty() && Matches(current.rows, query)) {
@@ -86,60 +85,75 @@ absl::Status SpoolMessages::AddQueued(const Query& query, std::size_t limit, Fou
     current = {};
     return found.size() < limit;
   };
-  absl::Status status = context_.spool.ForEachRow(query.after, [&](mail::Row row) {
-    if (!current.rows.empty() && current.rows.front().message_id != row.message_id && !take()) {
-      return false;
+  base::Id after = query.after;
+  for (std::size_t looked_at = 0; looked_at < bounds_.most;) {
+    std::size_t rows = 0;
+    bool more = false;
+    const absl::Status status = context_.spool.ForEachRow(after, [&](mail::Row row) {
+      if (!current.rows.empty() && current.rows.front().message_id != row.message_id) {
+        if (!take()) return false;
+        more = rows >= bounds_.piece;
+        if (more) return false;
+      }
+      ++rows;
+      after = row.message_id;
+      AddRow(std::move(row), current);
+      return true;
+    });
+    if (!status.ok()) return status;
+    if (!more) {
+      take();
+      return base::Id{};
     }
-    AddRow(std::move(row), current);
-    return true;
-  });
-  if (status.ok()) take();
-  return status;
+    looked_at += rows;
+  }
+  return after;
 }
 
 absl::StatusOr<base::Id> SpoolMessages::AddFinished(const Query& query, std::size_t limit,
                                                     Found& found) {
-  base::Id cut;
+  base::Id after = query.after;
   std::size_t matches = 0;
-  std::size_t looked_at = 0;
-  absl::Status status =
-      context_.spool.ForEachFinished(query.after, [&](std::vector<mail::Row> rows) {
-        const base::Id id = rows.front().message_id;
-        if (Matches(rows, query)) {
-          // What was found in a queue a moment ago has been finished since.
-          found.insert_or_assign(id, MessageView{std::move(rows), {}});
-          ++matches;
-        }
-        if (++looked_at == kMostLookedAt) cut = id;
-        return matches < limit && cut.empty();
-      });
-  if (!status.ok()) return status;
-  return cut;
+  for (std::size_t looked_at = 0; looked_at < bounds_.most; looked_at += bounds_.piece) {
+    const absl::StatusOr<base::Id> next =
+        context_.spool.ForEachFinished(after, bounds_.piece, [&](std::vector<mail::Row> rows) {
+          if (Matches(rows, query)) {
+            const base::Id id = rows.front().message_id;
+            // What was found in a queue a moment ago has been finished since.
+            found.insert_or_assign(id, MessageView{std::move(rows), {}});
+            ++matches;
+          }
+          return matches < limit;
+        });
+    if (!next.ok() || next->empty()) return next;
+    after = *next;
+  }
+  return after;
 }
 
 absl::StatusOr<MessageSource::Page> SpoolMessages::List(const Query& query) {
   const auto limit = static_cast<std::size_t>(std::max(query.page_size, 1));
   // One more than the page tells whether there is another one.
   Found found;
-  base::Id cut;
-  if (absl::Status status = AddQueued(query, limit + 1, found); !status.ok()) return status;
+  absl::StatusOr<base::Id> cut = AddQueued(query, limit + 1, found);
+  if (!cut.ok()) return cut.status();
   if (query.states.empty() ||
       std::any_of(query.states.begin(), query.states.end(), mail::IsFinal)) {
     const absl::StatusOr<base::Id> stopped_at = AddFinished(query, limit + 1, found);
     if (!stopped_at.ok()) return stopped_at.status();
-    cut = *stopped_at;
+    if (cut->empty() || (!stopped_at->empty() && *stopped_at < *cut)) cut = *stopped_at;
   }
   Page page;
   for (auto& [id, view] : found) {
     // Behind the cut there may be others that come first.
-    if (!cut.empty() && id > cut) break;
+    if (!cut->empty() && id > *cut) break;
     if (page.messages.size() == limit) {
       page.next = page.messages.back().rows.front().message_id;
       return page;
     }
     page.messages.push_back(std::move(view));
   }
-  page.next = cut;
+  page.next = *cut;
   return page;
 }
 

@@ -211,13 +211,14 @@ absl::StatusOr<MessageView> Operator::Settle(
     }
   }
   if (absl::Status status = AwaitWritten(); !status.ok()) return status;
-  return messages_.Get(before.rows.front().message_id);
+  return messages_.Get(before.rows.front().message_id, MessageSource::History::kNo);
 }
 
 absl::StatusOr<MessageView> Operator::Cancel(const base::Id& message_id,
                                              const std::vector<std::string>& recipients,
                                              const std::string& reason) {
-  const absl::StatusOr<MessageView> message = messages_.Get(message_id);
+  const absl::StatusOr<MessageView> message =
+      messages_.Get(message_id, MessageSource::History::kNo);
   if (!message.ok()) return message;
   Cancellation cancellation;
   absl::StatusOr<std::vector<std::string>> found = FindRecipients(*message, recipients);
@@ -232,7 +233,8 @@ absl::StatusOr<MessageView> Operator::Cancel(const base::Id& message_id,
 
 absl::StatusOr<MessageView> Operator::Resolve(const base::Id& message_id, const std::string& domain,
                                               Resolution resolution) {
-  const absl::StatusOr<MessageView> message = messages_.Get(message_id);
+  const absl::StatusOr<MessageView> message =
+      messages_.Get(message_id, MessageSource::History::kNo);
   if (!message.ok()) return message;
   std::uint64_t settled = 0;
   absl::StatusOr<MessageView> after = Settle(*message, [&](Pair& pair, const mail::Row& row) {

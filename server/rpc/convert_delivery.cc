@@ -175,14 +175,17 @@ void ToProto(const delivery::MessageView& message, const mail::BindingTable& bin
   *out->mutable_submitted() = ToProto(first.created);
   if (first.expires != absl::InfiniteFuture()) *out->mutable_expires() = ToProto(first.expires);
   out->set_size_bytes(static_cast<std::int64_t>(first.content_bytes));
+  // All three are in order of the rows' indices.
+  auto open = message.in_session.begin();
+  auto record = message.history.begin();
   for (const mail::Row& row : message.rows) {
-    const bool in_session = std::find(message.in_session.begin(), message.in_session.end(),
-                                      row.index) != message.in_session.end();
+    while (open != message.in_session.end() && *open < row.index) ++open;
+    while (record != message.history.end() && record->row.index < row.index) ++record;
+    const bool in_session = open != message.in_session.end() && *open == row.index;
     v1::MessageRow* filled = out->add_rows();
     FillRow(row, in_session, bindings, filled);
-    for (const spool::OutcomeRecord& record : message.history) {
-      const bool attempt = record.row.index == row.index && record.connection.has_value();
-      if (attempt) FillAttempt(record, bindings, filled->add_history());
+    for (; record != message.history.end() && record->row.index == row.index; ++record) {
+      if (record->connection.has_value()) FillAttempt(*record, bindings, filled->add_history());
     }
   }
 }

@@ -15,7 +15,8 @@ namespace postern::rpc {
 
 // What belongs to another is not there for this one.
 absl::Status DeliveryService::CheckOwner(const base::Id& message_id, const Identity& identity) {
-  const absl::StatusOr<delivery::MessageView> message = context_.deps.messages.Get(message_id);
+  const absl::StatusOr<delivery::MessageView> message =
+      context_.deps.messages.Get(message_id, delivery::MessageSource::History::kNo);
   if (!message.ok()) return message.status();
   if (identity.MaySee(message->rows.front().submitter)) return absl::OkStatus();
   return absl::NotFoundError(absl::StrCat("message_id: no message ", message_id.ToString()));

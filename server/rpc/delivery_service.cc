@@ -85,7 +85,7 @@ Task<absl::Status> DeliveryService::GetMessage(
   const absl::StatusOr<base::Id> id = IdFromText(call.request.message_id(), "message_id");
   if (!id.ok()) co_return id.status();
   std::function<absl::StatusOr<delivery::MessageView>()> read = [this, wanted = *id] {
-    return context_.deps.messages.Get(wanted);
+    return context_.deps.messages.Get(wanted, delivery::MessageSource::History::kYes);
   };
   const absl::StatusOr<delivery::MessageView> message =
       co_await RunOn<delivery::MessageView>(context_.worker, queue_, std::move(read));

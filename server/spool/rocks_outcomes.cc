@@ -1,8 +1,7 @@
-// RocksSpool, second half: what was recorded of rows: outcomes in order, and finished messages.
+// RocksSpool, second part: outcomes in order, and who has read how far.
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/base/log.h"
 #include "server/spool/database.h"
@@ -91,124 +90,6 @@ void RocksSpool::CountDamage(std::uint64_t from, std::uint64_t end, const absl::
   metrics_->records_set_aside.Add();
   base::Log().error("spool: outcomes {} to {} cannot be read and are left out: {}", from, end - 1,
                     why.ToString());
-}
-
-absl::StatusOr<std::optional<OutcomeRecord>> RocksSpool::ReadOutcome(Database& database,
-                                                                     std::uint64_t sequence) const {
-  const std::string key = OutcomeKey(sequence);
-  rocksdb::PinnableSlice value;
-  const rocksdb::Status status =
-      database.db().Get(rocksdb::ReadOptions(), database.outcomes(), key, &value);
-  if (status.IsNotFound()) return std::nullopt;
-  if (!status.ok()) return ReadError("the history", status);
-  absl::StatusOr<OutcomeRecord> record = DecodeOutcome(key, ToView(value));
-  if (record.ok()) return std::optional<OutcomeRecord>(*std::move(record));
-  CountUnreadable(sequence, record.status());
-  return std::nullopt;
-}
-
-absl::Status RocksSpool::ScanHistory(
-    Database& database, absl::string_view start, absl::string_view end,
-    const std::function<bool(const base::Id&, std::uint16_t, std::uint64_t)>& each) const {
-  const std::uint64_t floor = book_->history_floor();
-  const rocksdb::Slice bound = ToSlice(end);
-  rocksdb::ReadOptions options;
-  if (!end.empty()) options.iterate_upper_bound = &bound;
-  const std::unique_ptr<rocksdb::Iterator> at(
-      database.db().NewIterator(options, database.history()));
-  for (at->Seek(ToSlice(start)); at->Valid(); at->Next()) {
-    const absl::string_view key = ToView(at->key());
-    if (key.size() != kHistoryKeyBytes) continue;
-    const std::uint64_t sequence = HistorySequence(key);
-    // Compaction has not come by yet.
-    if (sequence < floor) continue;
-    if (!each(*base::IdFromKey(key.substr(0, 16)), RowIndex(key), sequence)) break;
-  }
-  return at->status().ok() ? absl::OkStatus() : ReadError("the history", at->status());
-}
-
-absl::StatusOr<std::vector<OutcomeRecord>> RocksSpool::ReadHistory(
-    const base::Id& message_id) const {
-  const std::shared_ptr<Database> database = holder_->Get();
-  if (database == nullptr) return Reopening();
-  std::vector<OutcomeRecord> records;
-  absl::Status failure;
-  const absl::Status status = ScanHistory(
-      *database, message_id.AsKey(), KeyAbove(message_id),
-      [&](const base::Id&, std::uint16_t, std::uint64_t sequence) {
-        absl::StatusOr<std::optional<OutcomeRecord>> record = ReadOutcome(*database, sequence);
-        failure = record.status();
-        if (record.ok() && record->has_value()) records.push_back(**std::move(record));
-        return failure.ok();
-      });
-  if (!status.ok()) return status;
-  if (!failure.ok()) return failure;
-  if (!records.empty()) return records;
-  return absl::NotFoundError(absl::StrCat("spool: no history of ", message_id.ToString()));
-}
-
-absl::StatusOr<std::vector<mail::Row>> RocksSpool::FinishedRows(
-    Database& database, const std::map<std::uint16_t, std::uint64_t>& last) const {
-  const Retention& retention = book_->retention();
-  std::vector<mail::Row> rows;
-  absl::Time finished = absl::InfinitePast();
-  if (retention.finished_messages == 0) return rows;
-  for (const auto& [index, sequence] : last) {
-    absl::StatusOr<std::optional<OutcomeRecord>> record = ReadOutcome(database, sequence);
-    if (!record.ok()) return record.status();
-    // All or nothing: a row that is queued still, or whose record is gone.
-    if (!record->has_value() || !(**record).row.final()) return std::vector<mail::Row>();
-    finished = std::max(finished, (**record).time);
-    rows.push_back(std::move((**record).row));
-  }
-  const bool whole = !rows.empty() && rows.size() == rows.front().row_count;
-  const bool kept = finished + retention.finished_for > absl::Now();
-  if (!whole || !kept) rows.clear();
-  return rows;
-}
-
-absl::StatusOr<std::vector<mail::Row>> RocksSpool::ReadFinished(const base::Id& message_id) const {
-  const std::shared_ptr<Database> database = holder_->Get();
-  if (database == nullptr) return Reopening();
-  std::map<std::uint16_t, std::uint64_t> last;
-  const absl::Status status =
-      ScanHistory(*database, message_id.AsKey(), KeyAbove(message_id),
-                  [&](const base::Id&, std::uint16_t index, std::uint64_t sequence) {
-                    last[index] = sequence;
-                    return true;
-                  });
-  if (!status.ok()) return status;
-  absl::StatusOr<std::vector<mail::Row>> rows = FinishedRows(*database, last);
-  if (!rows.ok() || !rows->empty()) return rows;
-  return absl::NotFoundError(
-      absl::StrCat("spool: no finished message ", message_id.ToString(), " is kept"));
-}
-
-absl::Status RocksSpool::ForEachFinished(
-    const base::Id& after, const std::function<bool(std::vector<mail::Row>)>& each) const {
-  const std::shared_ptr<Database> database = holder_->Get();
-  if (database == nullptr) return Reopening();
-  const std::string start = KeyAbove(after);
-  if (start.empty()) return absl::OkStatus();
-  base::Id current;
-  std::map<std::uint16_t, std::uint64_t> last;
-  absl::Status failure;
-  bool wanted = true;
-  const auto take = [&] {
-    absl::StatusOr<std::vector<mail::Row>> rows = FinishedRows(*database, std::exchange(last, {}));
-    failure = rows.status();
-    if (rows.ok() && !rows->empty()) wanted = each(*std::move(rows));
-    return failure.ok() && wanted;
-  };
-  const absl::Status status = ScanHistory(
-      *database, start, {}, [&](const base::Id& id, std::uint16_t index, std::uint64_t sequence) {
-        if (id != current && !last.empty() && !take()) return false;
-        current = id;
-        last[index] = sequence;
-        return true;
-      });
-  if (status.ok() && failure.ok() && wanted && !last.empty()) take();
-  return status.ok() ? failure : status;
 }
 
 }  // namespace postern::spool

@@ -81,8 +81,8 @@ class RocksSpool final : public Spool, public OutcomeSource {
                           const std::function<bool(mail::Row)>& each) const override;
   absl::StatusOr<std::vector<OutcomeRecord>> ReadHistory(const base::Id& message_id) const override;
   absl::StatusOr<std::vector<mail::Row>> ReadFinished(const base::Id& message_id) const override;
-  absl::Status ForEachFinished(
-      const base::Id& after,
+  absl::StatusOr<base::Id> ForEachFinished(
+      const base::Id& after, std::size_t max_entries,
       const std::function<bool(std::vector<mail::Row>)>& each) const override;
   bool healthy() const override;
 
@@ -107,14 +107,27 @@ class RocksSpool final : public Spool, public OutcomeSource {
   // The record at `sequence`; nullopt: it is dropped, or cannot be read (which is counted).
   absl::StatusOr<std::optional<OutcomeRecord>> ReadOutcome(Database& database,
                                                            std::uint64_t sequence) const;
-  // Calls `each` for every entry of the history from `start` on, below `end` (empty: all).
-  absl::Status ScanHistory(
-      Database& database, absl::string_view start, absl::string_view end,
-      const std::function<bool(const base::Id&, std::uint16_t, std::uint64_t)>& each) const;
-  // The rows of a finished message; empty: it is not finished, or not kept. `last`: the last entry
-  // of each of its rows.
-  absl::StatusOr<std::vector<mail::Row>> FinishedRows(
-      Database& database, const std::map<std::uint16_t, std::uint64_t>& last) const;
+  struct HistoryEntry {
+    base::Id message_id;
+    std::uint16_t index;
+    std::uint64_t sequence;
+    bool kept;  // else compaction has not come by yet
+  };
+  // Calls `each` for every entry of the history from `start` on, below `end` (empty: all), until it
+  // returns false.
+  absl::Status ScanHistory(Database& database, absl::string_view start, absl::string_view end,
+                           const std::function<bool(const HistoryEntry&)>& each) const;
+  struct Finished {
+    std::vector<mail::Row> rows;  // those that are final and kept
+    bool whole = false;           // they are all the message had
+  };
+  // `last`: the last entry of each of a message's rows.
+  absl::StatusOr<Finished> FinishedRows(Database& database,
+                                        const std::map<std::uint16_t, std::uint64_t>& last) const;
+  absl::StatusOr<bool> IsQueued(Database& database, const base::Id& message_id) const;
+  // Empty: it is queued, or not kept.
+  absl::StatusOr<std::vector<mail::Row>> RowsOfFinished(Database& database,
+                                                        const base::Id& message_id) const;
   void CountUnreadable(std::uint64_t sequence, const absl::Status& why) const;
   // The outcomes from `from` up to, not including, `end` cannot be read.
   void CountDamage(std::uint64_t from, std::uint64_t end, const absl::Status& why) const;

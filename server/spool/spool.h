@@ -112,17 +112,24 @@ class Spool {
   virtual absl::Status ForEachRow(const base::Id& after,
                                   const std::function<bool(mail::Row)>& each) const = 0;
 
-  // Every recorded change of a message's rows that is still kept, by row index, oldest first.
-  // NOT_FOUND if there are none.
+  static constexpr std::size_t kHistoryPerRow = 50;
+  static constexpr std::size_t kHistoryPerMessage = 20'000;
+  // The recorded changes of a message's rows that are still kept, by row index, oldest first: the
+  // last kHistoryPerRow of each row, fewer if there are so many rows that kHistoryPerMessage would
+  // be exceeded (but one). NOT_FOUND if there are none.
   virtual absl::StatusOr<std::vector<OutcomeRecord>> ReadHistory(
       const base::Id& message_id) const = 0;
-  // The rows of a message that is finished, while the retention lasts. NOT_FOUND: it is not, or no
-  // longer kept.
+  // The rows of a message that is finished, as far as the retention has kept them: what a row came
+  // to long before the last one may be gone. NOT_FOUND: it is not finished, or none is kept.
   virtual absl::StatusOr<std::vector<mail::Row>> ReadFinished(const base::Id& message_id) const = 0;
   // Calls `each` for the rows of every finished message that is still kept with an id above
-  // `after`, in order of id, until it returns false.
-  virtual absl::Status ForEachFinished(
-      const base::Id& after, const std::function<bool(std::vector<mail::Row>)>& each) const = 0;
+  // `after`, in order of id, until it returns false, or until about `max_entries` entries of the
+  // history were looked at, whether a message came of them or not. Then answers the last message
+  // that was looked at, to go on behind it; empty: there is no more, or `each` has returned false.
+  // The store cannot recover from an error meanwhile, so large scans are to be cut into pieces.
+  virtual absl::StatusOr<base::Id> ForEachFinished(
+      const base::Id& after, std::size_t max_entries,
+      const std::function<bool(std::vector<mail::Row>)>& each) const = 0;
 
   // False while the disk refuses writes: no transaction whose outcome cannot be recorded may begin,
   // and Store answers UNAVAILABLE or RESOURCE_EXHAUSTED. Recovers by itself.

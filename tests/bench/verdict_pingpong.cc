@@ -238,7 +238,7 @@ struct Control final : delivery::Control {
   delivery::DrainProgress drain_progress() const override { return {}; }
 };
 struct Messages final : delivery::MessageSource {
-  absl::StatusOr<delivery::MessageView> Get(const base::Id&) override {
+  absl::StatusOr<delivery::MessageView> Get(const base::Id&, History) override {
     return absl::NotFoundError("none");
   }
   absl::StatusOr<Page> List(const Query&) override { return Page(); }

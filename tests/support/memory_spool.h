@@ -225,8 +225,8 @@ class MemorySpool final : public spool::Spool {
     if (rows.empty()) return absl::NotFoundError("not finished");
     return rows;
   }
-  absl::Status ForEachFinished(
-      const base::Id& after,
+  absl::StatusOr<base::Id> ForEachFinished(
+      const base::Id& after, std::size_t max_entries,
       const std::function<bool(std::vector<mail::Row>)>& each) const override {
     std::map<base::Id, std::vector<mail::Row>> finished;
     {
@@ -236,10 +236,12 @@ class MemorySpool final : public spool::Spool {
         if (id > after) finished[id] = FinishedRows(id);
       }
     }
+    std::size_t entries = 0;
     for (auto& [id, rows] : finished) {
       if (!rows.empty() && !each(std::move(rows))) break;
+      if (++entries == max_entries) return id;
     }
-    return absl::OkStatus();
+    return base::Id{};
   }
   bool healthy() const override {
     base::MutexLock lock(mu_);

@@ -170,11 +170,12 @@ TEST_F(IntakeTest, AFinishedMessageLeavesTheSpoolAndStaysReadable) {
       std::make_shared<const mail::Reply>(mail::Reply{250, "2.0.0", "ok", mail::SmtpStage::kBody});
   recorder.FinishAs(std::move(queued[1]), mail::Disposition::kDelivered, reply);
   EXPECT_EQ(spool.row_count(), 2u);  // the other row is still open
-  EXPECT_EQ(messages.Get(id)->rows[1].recipients[0].disposition, mail::Disposition::kDelivered);
+  EXPECT_EQ(messages.Get(id, MessageSource::History::kNo)->rows[1].recipients[0].disposition,
+            mail::Disposition::kDelivered);
   recorder.FinishAs(std::move(queued[0]), mail::Disposition::kFailed, reply);
   EXPECT_EQ(spool.row_count(), 0u);
   EXPECT_EQ(spool.content_count(), 0u);
-  const auto view = messages.Get(id);
+  const auto view = messages.Get(id, MessageSource::History::kNo);
   ASSERT_TRUE(view.ok());
   EXPECT_EQ(view->rows[0].recipients[0].disposition, mail::Disposition::kFailed);
 }
@@ -186,10 +187,46 @@ TEST_F(IntakeTest, APairInTroubleShowsInItsMessages) {
   trouble.until = clock.now + absl::Minutes(5);
   trouble.reason = mail::RequeueReason::kConnectFailed;
   context.board.Set({"x.example", "default"}, trouble);
-  EXPECT_EQ(messages.Get(id)->rows[0].reason, mail::RequeueReason::kConnectFailed);
-  EXPECT_EQ(messages.Get(id)->rows[0].next_attempt, trouble.until);
+  EXPECT_EQ(messages.Get(id, MessageSource::History::kNo)->rows[0].reason,
+            mail::RequeueReason::kConnectFailed);
+  EXPECT_EQ(messages.Get(id, MessageSource::History::kNo)->rows[0].next_attempt, trouble.until);
   context.board.Clear({"x.example", "default"});
-  EXPECT_EQ(messages.Get(id)->rows[0].reason, mail::RequeueReason::kNew);
+  EXPECT_EQ(messages.Get(id, MessageSource::History::kNo)->rows[0].reason,
+            mail::RequeueReason::kNew);
+}
+
+TEST_F(IntakeTest, LookingForFewAmongManyIsCutOffAndGoesOnThere) {
+  const auto submit = [&](const std::string& recipient) {
+    clock.now += absl::Milliseconds(1);
+    mail::Submission submission = Good();
+    submission.recipients = {recipient};
+    return Submit(std::move(submission))->message_id;
+  };
+  const auto finish = [&](const base::Id& id) {
+    mail::Row row = spool.ReadRows(id)->front();
+    row.recipients[0].disposition = mail::Disposition::kDelivered;
+    row.recipients[0].unreported = true;
+    spool.Finish(row, {});
+  };
+  std::vector<base::Id> ids;
+  for (int i = 0; i < 12; ++i) ids.push_back(submit("a@x.example"));
+  for (int i = 0; i < 6; ++i) finish(ids[static_cast<std::size_t>(i)]);
+  const base::Id wanted = submit("a@y.example");
+  SpoolMessages messages(context, {.most = 4, .piece = 2});
+  MessageSource::Query query;
+  query.domain = "y.example";
+  std::vector<base::Id> cuts;
+  std::vector<base::Id> found;
+  do {
+    const auto page = messages.List(query);
+    ASSERT_TRUE(page.ok()) << page.status();
+    for (const MessageView& view : page->messages) found.push_back(view.rows[0].message_id);
+    query.after = page->next;
+    if (!page->next.empty()) cuts.push_back(page->next);
+  } while (!query.after.empty());
+  // Each page goes as far as the scan that came less far: of the finished ones, then of the queue.
+  EXPECT_EQ(cuts, (std::vector<base::Id>{ids[3], ids[9]}));
+  EXPECT_EQ(found, std::vector<base::Id>{wanted});
 }
 
 TEST_F(IntakeTest, PagesThroughMessagesInOrderOfSubmission) {

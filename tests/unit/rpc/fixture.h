@@ -226,7 +226,7 @@ class FakeOperations final : public delivery::Operations {
 
 class FakeMessages final : public delivery::MessageSource {
  public:
-  absl::StatusOr<delivery::MessageView> Get(const base::Id& id) override {
+  absl::StatusOr<delivery::MessageView> Get(const base::Id& id, History) override {
     for (const delivery::MessageView& message : messages) {
       if (message.rows.front().message_id == id) return message;
     }

@@ -214,14 +214,77 @@ TEST_F(OutcomesTest, ListsFinishedMessagesBehindACursor) {
   Store();
   Sync();
   std::vector<base::Id> found;
-  ASSERT_TRUE(spool_
-                  ->ForEachFinished(ids[0],
-                                    [&](std::vector<mail::Row> rows) {
-                                      found.push_back(rows[0].message_id);
+  const auto add = [&](std::vector<mail::Row> rows) {
+    found.push_back(rows[0].message_id);
+    return true;
+  };
+  EXPECT_EQ(base::Id{}, *spool_->ForEachFinished(ids[0], 100, add));
+  EXPECT_EQ((std::vector<base::Id>{ids[1], ids[2]}), found);
+  found.clear();
+  EXPECT_EQ(ids[1], *spool_->ForEachFinished({}, 2, add));
+  EXPECT_EQ((std::vector<base::Id>{ids[0], ids[1]}), found);
+}
+
+TEST_F(OutcomesTest, LookingAtWhatIsNoLongerKeptIsCutOffToo) {
+  Retention retention;
+  retention.finished_messages = 10;
+  Open(retention);
+  std::vector<base::Id> ids;
+  for (int i = 0; i < 40; ++i) ids.push_back(Deliver());
+  Sync();
+  std::size_t found = 0;
+  const auto count = [&](const std::vector<mail::Row>&) { return ++found > 0; };
+  EXPECT_EQ(ids[19], *spool_->ForEachFinished({}, 20, count));
+  EXPECT_EQ(0U, found);
+  EXPECT_EQ(base::Id{}, *spool_->ForEachFinished(ids[19], 100, count));
+  EXPECT_GE(found, 9U);
+}
+
+TEST_F(OutcomesTest, RowsThatFinishedLongBeforeTheLastDoNotHideTheOthers) {
+  Retention retention;
+  retention.finished_messages = 10;
+  Open(retention);
+  const base::Id id = Store(2);
+  spool_->Update(Settled(id, mail::Disposition::kDelivered, 0, 2), {});
+  std::vector<base::Id> others;
+  for (int i = 0; i < 40; ++i) others.push_back(Deliver());
+  Sync();
+  EXPECT_TRUE(absl::IsNotFound(spool_->ReadFinished(id).status()));
+  spool_->Update(Settled(id, mail::Disposition::kExpired, 1, 2), {});
+  spool_->Remove(id, 2);
+  Sync();
+  const auto rows = spool_->ReadFinished(id);
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  ASSERT_EQ(1U, rows->size());
+  EXPECT_EQ(1U, (*rows)[0].index);
+  EXPECT_EQ(2U, (*rows)[0].row_count);
+  std::vector<base::Id> listed;
+  EXPECT_TRUE(spool_
+                  ->ForEachFinished({}, 1000,
+                                    [&](const std::vector<mail::Row>& some) {
+                                      listed.push_back(some[0].message_id);
                                       return true;
                                     })
                   .ok());
-  EXPECT_EQ((std::vector<base::Id>{ids[1], ids[2]}), found);
+  EXPECT_EQ(id, listed.at(0));
+}
+
+TEST_F(OutcomesTest, TheHistoryOfARowIsItsLastFiftyChanges) {
+  Open();
+  const base::Id id = Store(2);
+  for (int i = 0; i < 60; ++i) {
+    mail::Row row = Settled(id, mail::Disposition::kDeferred, 0, 2);
+    row.attempts = static_cast<std::uint32_t>(i);
+    spool_->Update(row, {});
+  }
+  spool_->Update(Settled(id, mail::Disposition::kDeferred, 1, 2), {});
+  Sync();
+  const auto history = spool_->ReadHistory(id);
+  ASSERT_TRUE(history.ok()) << history.status();
+  ASSERT_EQ(51U, history->size());
+  EXPECT_EQ(10U, (*history)[0].row.attempts);
+  EXPECT_EQ(59U, (*history)[49].row.attempts);
+  EXPECT_EQ(1U, (*history)[50].row.index);
 }
 
 TEST_F(OutcomesTest, FinishedMessagesAreNotAnsweredBeyondTheirTime) {
