@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/log.h"
 #include "server/spool/wire.h"
 
 namespace postern::spool {
@@ -119,7 +120,14 @@ absl::StatusOr<bool> TokenDesk::Check(Database& database, WriteOp& op, absl::Tim
   if (!status.ok()) {
     return absl::UnavailableError(absl::StrCat("spool: cannot read a token: ", status.ToString()));
   }
-  if (TokenTime(value) + ttl_ <= now) return true;
+  const absl::StatusOr<Token> token = DecodeToken(value);
+  if (!token.ok()) {
+    metrics_.records_set_aside.Add();
+    base::Log().error("spool: a token's record cannot be read and is replaced: {}",
+                      token.status().ToString());
+    return true;
+  }
+  if (token->time + ttl_ <= now) return true;
   op.token->known = std::move(value);
   return false;
 }

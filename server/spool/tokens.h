@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "server/spool/database.h"
 #include "server/spool/spool.h"
+#include "server/spool/spool_metrics.h"
 #include "server/spool/write_queue.h"
 
 namespace postern::spool {
@@ -31,18 +32,22 @@ absl::StatusOr<std::optional<StoredMessage>> AnswerFor(absl::string_view mine,
 
 class TokenDesk {
  public:
-  explicit TokenDesk(absl::Duration ttl) : ttl_(ttl) {}
+  // `metrics` must outlive the desk.
+  TokenDesk(absl::Duration ttl, SpoolMetrics& metrics) : ttl_(ttl), metrics_(metrics) {}
 
   // A new write begins: nothing is claimed in it yet.
   void Begin() { claimed_.clear(); }
   // False if a submission stands under the op's token, in the database or ahead in this write:
-  // op.token->known says which, and the op is not to be written. UNAVAILABLE: cannot be known.
+  // op.token->known says which, and the op is not to be written. A record that cannot be read is
+  // counted, and counts for nothing: to refuse its token for ever would hold that mail up, and
+  // nothing says when it ends. UNAVAILABLE: cannot be known.
   absl::StatusOr<bool> Check(Database& database, WriteOp& op, absl::Time now);
   // The op is part of this write: its token is claimed.
   void Claim(const WriteOp& op);
 
  private:
   const absl::Duration ttl_;
+  SpoolMetrics& metrics_;
   absl::flat_hash_map<std::string, std::string> claimed_;  // key -> value, of this write
 };
 

@@ -28,6 +28,7 @@ void WaitFor(std::condition_variable& wake, base::MutexLock& lock, absl::Duratio
 
 std::size_t WriteOp::bytes() const {
   std::size_t sum = 32 + key.size() + content.size();
+  if (token != nullptr) sum += token->key.size() + token->value.size();
   for (const std::string& row : rows) sum += row.size() + 24;
   if (kind == Kind::kRemove) sum += static_cast<std::size_t>(row_count) * 24;
   return sum;

@@ -39,7 +39,7 @@ Writer::Writer(Options options, WriteQueue& queue, DatabaseHolder& holder, Outco
       holder_(holder),
       book_(book),
       metrics_(metrics),
-      tokens_(options_.expiry->token_ttl),
+      tokens_(options_.expiry->token_ttl, metrics_),
       batch_(options_.epoch) {
   metrics_.healthy.Set(1);
   thread_ = std::thread([this] { Run(); });

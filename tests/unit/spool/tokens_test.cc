@@ -14,9 +14,10 @@ using Answer = absl::StatusOr<std::optional<StoredMessage>>;
 
 class TokensTest : public ::testing::Test {
  protected:
-  void Open(absl::Duration ttl = absl::Hours(24)) {
+  void Open(absl::Duration ttl = absl::Hours(24), base::Registry* registry = nullptr) {
     spool_.reset();
     RocksSpool::Options options;
+    options.registry = registry;
     options.directory = dir_.path();
     options.min_free_bytes = 0;
     options.token_ttl = ttl;
@@ -112,6 +113,24 @@ TEST_F(TokensTest, AnExpiredClaimIsNone) {
   EXPECT_FALSE(Send(Claim("t", 1)).get()->has_value());
   EXPECT_FALSE(Send(Claim("t", 2)).get()->has_value());
   EXPECT_EQ(2U, AllRows(*spool_).size());
+}
+
+TEST_F(TokensTest, ARecordThatCannotBeReadIsReplaced) {
+  Open();
+  ASSERT_TRUE(Send(Claim("t", 1)).get().ok());
+  spool_.reset();
+  base::Registry registry;
+  {
+    SpoolMetrics metrics(registry);
+    const auto database = *Database::Open(dir_.path(), std::make_shared<Expiry>(), metrics);
+    ASSERT_TRUE(database->db().Put({}, database->tokens(), TokenKey(Claim("t")), "\x01").ok());
+  }
+  Open(absl::Hours(24), &registry);
+  const Answer second = Send(Claim("t", 2)).get();
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_FALSE(second->has_value());
+  EXPECT_EQ(1U, registry.AddCounter("postern_spool_records_set_aside_total", "").value());
+  EXPECT_TRUE(Send(Claim("t", 2)).get()->has_value());  // and stands from then on
 }
 
 TEST_F(TokensTest, CompactionLeavesExpiredClaimsOut) {
