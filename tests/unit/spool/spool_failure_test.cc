@@ -170,27 +170,36 @@ TEST(SpoolFailureChild, DISABLED_IoError) {
 
 TEST(SpoolFailureTest, OpensAgainAfterAnIoError) { EXPECT_EQ(0, RunScenario("IoError")); }
 
+// Or as much of that as there is.
+void Occupy(const std::string& file, std::size_t bytes) {
+  const std::string piece(1 << 20, 'b');
+  std::ofstream out(file);
+  for (std::size_t done = 0; done < bytes && out; done += piece.size()) out << piece;
+}
+
 std::string RandomContent(std::mt19937& random, std::size_t bytes) {
   std::string content(bytes, '\0');
   for (char& c : content) c = static_cast<char>(random());
   return content;
 }
 
-// The disk fills up again and again, at whatever write comes last: log, table or manifest.
+// The disk fills up again and again, at whatever write comes last: log, table or manifest. RocksDB
+// sleeps for a second after each failed flush, so three processes do this at once, each with other
+// random numbers.
 TEST(SpoolFailureChild, DISABLED_DiskFullAgainAndAgain) {
   const std::string root = ChildDirectory();
   ASSERT_FALSE(root.empty());
   MountSmallDisk(root, "size=300m");
   const std::string directory = root + "/spool";
   const std::string ballast = root + "/ballast";
-  std::mt19937 random(7);
+  std::mt19937 random(static_cast<std::mt19937::result_type>(root.back()));
   base::Registry registry;
   auto spool = OpenSpool(directory, 0, &registry);
   const std::string content = RandomContent(random, 400 * 1024);
   std::vector<base::Id> stored;
   std::vector<base::Id> refused;
-  for (int cycle = 0; cycle < 6; ++cycle) {
-    std::ofstream(ballast) << std::string((170 << 20) + random() % (40 << 20), 'b');
+  for (int cycle = 0; cycle < 2; ++cycle) {
+    Occupy(ballast, (170 << 20) + random() % (40 << 20));
     // Bursts, so that writes of many kinds are under way when there is no room left.
     for (bool full = false; !full;) {
       std::promise<void> answered;
@@ -214,7 +223,7 @@ TEST(SpoolFailureChild, DISABLED_DiskFullAgainAndAgain) {
     std::filesystem::remove(ballast);
     WaitUntilWritten(*spool, ticket);
     EXPECT_TRUE(spool->healthy());
-    if (cycle % 3 == 2) {
+    if (cycle == 1) {
       spool.reset();
       spool = OpenSpool(directory, 0, &registry);
       EXPECT_EQ(0U, registry.AddCounter("postern_spool_log_salvages_total", "").value());
@@ -229,9 +238,20 @@ TEST(SpoolFailureChild, DISABLED_DiskFullAgainAndAgain) {
 }
 
 TEST(SpoolFailureTest, SurvivesADiskThatFillsUpAgainAndAgain) {
-  const int exit = RunScenario("DiskFullAgainAndAgain");
-  if (exit == kSkipExit) GTEST_SKIP() << "mounting is not allowed here";
-  EXPECT_EQ(0, exit);
+  TempDir dir;
+  std::vector<pid_t> children;
+  for (const char* seed : {"7", "8", "9"}) {
+    const std::string root = dir.path() + "/" + seed;
+    ASSERT_TRUE(std::filesystem::create_directory(root));
+    children.push_back(StartChild("SpoolFailureChild.DISABLED_DiskFullAgainAndAgain", root));
+  }
+  bool skipped = false;
+  for (const pid_t child : children) {
+    const int status = WaitForChild(child);
+    skipped = skipped || (WIFEXITED(status) && WEXITSTATUS(status) == kSkipExit);
+    EXPECT_TRUE(skipped || status == 0) << status;
+  }
+  if (skipped) GTEST_SKIP() << "mounting is not allowed here";
 }
 
 TEST(SpoolFailureChild, DISABLED_ClosesWhileFull) {

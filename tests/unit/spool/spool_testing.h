@@ -102,17 +102,23 @@ inline std::vector<mail::Row> AllRows(const Spool& spool) {
   return rows;
 }
 
-// Runs one disabled test of this program in a process of its own, with `directory` in its
-// environment; returns the status of waitpid.
-inline int RunChild(const std::string& test, const std::string& directory) {
+// Starts one disabled test of this program in a process of its own, with `directory` in its
+// environment. -1: it cannot.
+inline pid_t StartChild(const std::string& test, const std::string& directory) {
   const std::string filter = "--gtest_filter=" + test;
   std::string args[] = {"unit_spool", filter, "--gtest_also_run_disabled_tests"};
   char* argv[] = {args[0].data(), args[1].data(), args[2].data(), nullptr};
   setenv("POSTERN_SPOOL_TEST_DIR", directory.c_str(), 1);
   pid_t pid = 0;
-  if (posix_spawn(&pid, "/proc/self/exe", nullptr, nullptr, argv, environ) != 0) return -1;
+  return posix_spawn(&pid, "/proc/self/exe", nullptr, nullptr, argv, environ) == 0 ? pid : -1;
+}
+// The status of waitpid.
+inline int WaitForChild(pid_t pid) {
   int status = 0;
-  return waitpid(pid, &status, 0) == pid ? status : -1;
+  return pid > 0 && waitpid(pid, &status, 0) == pid ? status : -1;
+}
+inline int RunChild(const std::string& test, const std::string& directory) {
+  return WaitForChild(StartChild(test, directory));
 }
 
 // In such a process: the directory; empty when somebody runs disabled tests by hand.
