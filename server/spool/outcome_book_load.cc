@@ -27,7 +27,10 @@ absl::Status OutcomeBook::Load(Database& database, absl::Time now) {
   for (const auto& [name, consumer] : consumers_) {
     totals_.head = std::max(totals_.head, consumer.cursor);
   }
-  if (checkpoints_.empty()) floor_ = totals_.head + 1;  // nothing is kept
+  if (checkpoints_.empty() && floor_ <= totals_.head) {
+    floor_ = totals_.head + 1;  // nothing is kept
+    log_written_ = false;       // and that is written with the next outcome
+  }
   next_ = totals_.head + 1;
   drop_to_ = history_floor_ = floor_;
   Look(now);

@@ -44,6 +44,8 @@ TEST_F(OutcomeBookTest, WithoutRecordsTheNumbersGoOnBehindTheCursor) {
   Deliver();
   Sync();
   EXPECT_EQ(4U, Read()[0].sequence);
+  Open();
+  EXPECT_EQ(4U, spool_->OutcomeRange().oldest);
 }
 
 TEST_F(OutcomeBookTest, WithoutHistoryMessagesMakeNoRuns) {
