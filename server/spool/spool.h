@@ -113,7 +113,7 @@ class Spool {
                                   const std::function<bool(mail::Row)>& each) const = 0;
 
   static constexpr std::size_t kHistoryPerRow = 50;
-  static constexpr std::size_t kHistoryPerMessage = 20'000;
+  static constexpr std::size_t kHistoryPerMessage = 5'000;
   // The recorded changes of a message's rows that are still kept, by row index, oldest first: the
   // last kHistoryPerRow of each row, fewer if there are so many rows that kHistoryPerMessage would
   // be exceeded (but one). NOT_FOUND if there are none.
