@@ -295,6 +295,43 @@ TEST_F(DeliveryTest, GetMessageShowsRowsAndReplies) {
   EXPECT_EQ(out.recipients(0).last_reply().stage(), v1::SMTP_STAGE_RCPT);
 }
 
+TEST_F(DeliveryTest, EachRowHasItsHistory) {
+  delivery::MessageView view;
+  mail::Row row;
+  row.message_id = base::NewId(absl::Now());
+  row.pair = std::make_shared<const mail::PairKey>(mail::PairKey{"b.example", "default"});
+  row.recipients.push_back({"r@b.example", mail::Disposition::kDeferred, nullptr});
+  // Of a finished message some may be gone.
+  for (const std::uint16_t index : std::initializer_list<std::uint16_t>{1, 2, 4}) {
+    row.index = index;
+    view.rows.push_back(row);
+  }
+  view.in_session = {2};
+  for (const std::uint16_t index : std::initializer_list<std::uint16_t>{0, 1, 1, 4, 4, 4}) {
+    spool::OutcomeRecord& record = view.history.emplace_back();
+    record.row = row;
+    record.row.index = index;
+    record.took = absl::Seconds(index);
+    record.connection.emplace();
+  }
+  view.history[5].connection.reset();  // no transaction
+  messages.messages.push_back(view);
+  Start();
+  v1::GetMessageRequest request;
+  request.set_message_id(row.message_id.ToString());
+  v1::Message message;
+  ASSERT_TRUE(delivery_stub->GetMessage(Context().get(), request, &message).ok());
+  ASSERT_EQ(message.rows_size(), 3);
+  EXPECT_EQ(message.rows(0).history_size(), 2);
+  EXPECT_EQ(message.rows(0).history(0).took().seconds(), 1);
+  EXPECT_FALSE(message.rows(0).in_session());
+  EXPECT_EQ(message.rows(1).history_size(), 0);
+  EXPECT_TRUE(message.rows(1).in_session());
+  ASSERT_EQ(message.rows(2).history_size(), 2);
+  EXPECT_EQ(message.rows(2).history(0).took().seconds(), 4);
+  EXPECT_FALSE(message.rows(2).in_session());
+}
+
 TEST_F(DeliveryTest, GetMessageNamesWhatIsWrong) {
   Start();
   v1::GetMessageRequest request;
