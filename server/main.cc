@@ -15,6 +15,7 @@
 #include "server/base/check.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
+#include "server/base/memory.h"
 #include "server/base/metrics.h"
 #include "server/base/notify.h"
 #include "server/bridge/bridge.h"

@@ -14,8 +14,8 @@ namespace postern::base {
 // Resident memory of this process; 0 if the system does not tell. Thread: any.
 std::uint64_t ResidentBytes();
 
-// Gives memory that the heap holds without need back to the system. Many TLS handshakes side by side
-// leave holes of 16 KiB between the small things that sessions keep.
+// Gives memory that the heap holds without need back to the system. Many TLS handshakes side by
+// side leave holes of 16 KiB between the small things that sessions keep.
 class HeapTrim {
  public:
   // Trims if what is free in the heap has changed much since the last time; a few milliseconds of

@@ -101,7 +101,7 @@ class OutcomesStream {
   const std::shared_ptr<OutcomesWakeup> wakeup_;
   Stopper::Listener listener_;
   std::shared_ptr<void> place_;  // among the identity's streams, from Start on
-  Signal write_ended_;  // for CutWrite
+  Signal write_ended_;           // for CutWrite
   Signal all_ended_;
   int running_ = 1;  // the reader, and CutWrite
   absl::Status failure_;

@@ -4,6 +4,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace postern::base {
 namespace {
@@ -79,6 +82,26 @@ TEST_F(ControlGroupTest, NoLimitIsNoGroup) {
 }
 
 TEST(ResidentBytes, IsSomething) { EXPECT_GT(ResidentBytes(), 100'000u); }
+
+TEST(HeapTrim, GivesBackWhatLiesBetweenSmallThings) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the heap is the sanitizer's";
+#endif
+  constexpr std::size_t kBlocks = 1000;
+  constexpr std::size_t kBytes = 16384;
+  HeapTrim heap;
+  heap.Look();
+  std::vector<std::unique_ptr<std::string>> blocks;
+  std::vector<std::unique_ptr<std::string>> small;
+  for (std::size_t i = 0; i < kBlocks; ++i) {
+    blocks.push_back(std::make_unique<std::string>(kBytes, 'x'));
+    small.push_back(std::make_unique<std::string>(100, 'y'));
+  }
+  blocks.clear();
+  const std::uint64_t before = ResidentBytes();
+  heap.Look();
+  EXPECT_LT(ResidentBytes() + kBlocks * kBytes / 2, before);
+}
 
 }  // namespace
 }  // namespace postern::base
