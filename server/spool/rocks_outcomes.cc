@@ -66,11 +66,7 @@ std::optional<std::uint64_t> RocksSpool::ConsumerCursor(const std::string& consu
 absl::Status RocksSpool::SetConsumerCursor(const std::string& consumer, std::uint64_t upto) {
   const absl::StatusOr<bool> first = book_->Ask(consumer, upto, absl::Now());
   if (!first.ok()) return first.status();
-  if (*first) {
-    WriteOp op;
-    op.kind = WriteOp::Kind::kConsumer;
-    queue_->Push(std::move(op));
-  }
+  if (*first) queue_->Push(MakeOp(WriteOp::Kind::kConsumer));
   return absl::OkStatus();
 }
 

@@ -25,13 +25,6 @@ void AddOutcomes(const mail::Row& row, const AttemptRef& attempt, WriteOp& op) {
   op.content = std::move(outcome.value);
 }
 
-WriteOp MakeOp(WriteOp::Kind kind, const base::Id& message_id) {
-  WriteOp op;
-  op.kind = kind;
-  op.message_id = message_id;
-  return op;
-}
-
 }  // namespace
 
 RocksSpool::RocksSpool(const Options& options)

@@ -26,6 +26,13 @@ void WaitFor(std::condition_variable& wake, base::MutexLock& lock, absl::Duratio
 
 }  // namespace
 
+WriteOp MakeOp(WriteOp::Kind kind, const base::Id& message_id) {
+  WriteOp op;
+  op.kind = kind;
+  op.message_id = message_id;
+  return op;
+}
+
 std::size_t WriteOp::bytes() const {
   std::size_t sum = 32 + key.size() + content.size();
   if (token != nullptr) sum += token->key.size() + token->value.size();

@@ -64,6 +64,9 @@ struct WriteOp {
   std::size_t bytes() const;
 };
 
+// Not inline: gcc 12 takes the moved empty lists for uninitialised ones where it sees all of it.
+WriteOp MakeOp(WriteOp::Kind kind, const base::Id& message_id = base::Id());
+
 class WriteQueue {
  public:
   // Appends; numbers the operation. Thread: any.
