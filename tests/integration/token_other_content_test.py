@@ -18,6 +18,7 @@ class TokenOtherContent(Scenario):
                 self.daemon.submit_request(**arguments)
             self.assertEqual(caught.exception.code(), grpc.StatusCode.ALREADY_EXISTS, change)
             self.assertIn(first.message_id, caught.exception.details())
+        self.daemon.wait_dispositions(first.message_id, "DELIVERED")
         self.daemon.restart(kill=True)
         frame = delivery_pb2.SubmitStreamRequest(submissions=[delivery_pb2.SubmitRequest(
             sender="s@source.test", recipients=["q@a.test"], content=b"x\r\n", token="t")])
@@ -25,7 +26,6 @@ class TokenOtherContent(Scenario):
                    for r in answer.results]
         self.assertEqual(results[0].error.code, grpc.StatusCode.ALREADY_EXISTS.value[0])
         self.assertEqual(results[0].error.field, "token")
-        self.daemon.wait_dispositions(first.message_id, "DELIVERED")
         self.assertEqual(len(self.sink.messages), 1)
 
     def test_a_token_has_128_bytes_at_most(self):
