@@ -86,6 +86,12 @@ Judgement Judge(const smtp::TransactionResult& result, const std::vector<std::st
     judgement.in_doubt = result.in_doubt;
     judgement.reason = result.in_doubt ? RequeueReason::kInDoubt : RequeueReason::kConnectionLost;
     judgement.pair_back_off = first_of_session && !result.in_doubt;
+    if (facts.spool_failed) {  // ours alone: neither the message nor the host is charged with it
+      judgement.reason = RequeueReason::kLocalFault;
+      judgement.pair_back_off = false;
+      judgement.charge = false;
+      return judgement;
+    }
     // A peer that closed between two transactions did not mean this message.
     const bool untouched = result.mail == nullptr && !facts.timed_out;
     judgement.charge = !(untouched && !first_of_session && may_requeue);

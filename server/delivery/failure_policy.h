@@ -20,6 +20,7 @@ struct SessionFacts {
   std::uint64_t deliveries = 0;  // transactions that succeeded on it before this one
   int free_requeues = 0;         // of the row, see queue::QueuedRow
   bool timed_out = false;        // a deadline of ours cut the transaction
+  bool spool_failed = false;     // we cut it: the spool could not record the attempt
   std::string lost;              // how the connection broke, for people: "connection reset by peer"
 };
 

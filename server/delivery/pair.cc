@@ -289,16 +289,17 @@ std::size_t Pair::ConnectionGoal() const {
 
 void Pair::OpenConnections() {
   const absl::Time steady = context_.clock.Steady();
-  if (context_.draining.load(std::memory_order_relaxed) || !context_.spool.healthy() ||
-      hold() != nullptr) {
-    return;
-  }
+  if (hold() != nullptr) return;
+  // Other threads change these, also while attempts are started here.
+  const auto may_open = [this] {
+    return !context_.draining.load(std::memory_order_relaxed) && context_.spool.healthy();
+  };
   options();  // the present ones
   const std::size_t goal = ConnectionGoal();
   // Rows that open or coming connections will take anyway need no further ones. An attempt that has
   // nothing to wait for has ended when Start() returns, and may have parked the pair.
-  while (!parking_.has_value() && steady >= backoff_until_ && queue_.active_size() > dialing_ &&
-         connections_ < goal && MayDial(steady)) {
+  while (may_open() && !parking_.has_value() && steady >= backoff_until_ &&
+         queue_.active_size() > dialing_ && connections_ < goal && MayDial(steady)) {
     ++connections_;
     ++dialing_;
     context_.metrics.dialing.Add(1);

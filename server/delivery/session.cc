@@ -89,6 +89,7 @@ asio::awaitable<ConnectionEnd> Session::Run() {
 }
 
 asio::awaitable<void> Session::Transactions() {
+  ready_steady_ = context_.clock.Steady();
   while (!EndRequested()) {
     queue::RowPtr row = pair_.TakeNext();
     const bool go_on = row == nullptr ? co_await Idle() : co_await Deliver(std::move(row));
@@ -118,7 +119,7 @@ bool Session::ShouldYield() const {
   constexpr std::uint64_t kFairTransactions = 20;
   constexpr absl::Duration kFairTime = absl::Seconds(5);
   return permit_->contended() &&
-         (attempts_ >= kFairTransactions || context_.clock.Steady() - opened_steady_ >= kFairTime);
+         (attempts_ >= kFairTransactions || context_.clock.Steady() - ready_steady_ >= kFairTime);
 }
 
 std::string Session::ForbiddenNow() {
@@ -301,6 +302,7 @@ asio::awaitable<void> Session::Exchange(queue::QueuedRow& row, const smtp::Trans
       co_await SendContent(std::move(content));
     } else {
       // Its outcome could not be recorded: nothing of it may reach the receiver.
+      spool_failed_ = true;
       lost_ = "the spool cannot record the attempt";
       stream_->Close();
       dialogue_.ConnectionLost();

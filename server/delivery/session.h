@@ -97,8 +97,9 @@ class Session {
   bool timed_out_ = false;
   bool tls_fault_ = false;    // TLS itself broke the connection, or the handshake failed
   bool local_fault_ = false;  // our own certificate cannot be used
-  std::string lost_;          // how the connection broke
-  base::Id in_transaction_;   // the message of the open transaction; else empty
+  bool spool_failed_ = false;
+  std::string lost_;         // how the connection broke
+  base::Id in_transaction_;  // the message of the open transaction; else empty
   std::optional<hooks::ShutdownVerdict> requested_;
   std::uint64_t checked_generation_;  // of the configuration: ForbiddenNow looked at it
   std::optional<mail::CloseCause> cause_;
@@ -108,6 +109,7 @@ class Session {
 
   absl::Time opened_;         // wall clock
   absl::Time opened_steady_;  // for the lifetime
+  absl::Time ready_steady_;   // greeting and handshakes are over
   std::uint64_t deliveries_ = 0;
   std::uint64_t attempts_ = 0;
   std::uint64_t bytes_ = 0;

@@ -83,6 +83,7 @@ asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
   facts.deliveries = deliveries_;
   facts.free_requeues = row->free_requeues;
   facts.timed_out = timed_out_;
+  facts.spool_failed = spool_failed_;
   facts.lost = lost_;
   const Judgement judgement = Judge(result, batch.addresses, facts);
   const bool delivered = judgement.disposition == Disposition::kDelivered;
@@ -192,7 +193,8 @@ void Session::Apply(queue::RowPtr row, const Batch& batch, const Judgement& judg
     recipient.disposition = judgement.recipients[i].disposition;
     recipient.last_reply = judgement.recipients[i].reply;
     recipient.unreported = true;
-    recipient.changed = row->row.last_attempt;
+    // The clock may have been set back since the round began; it was offered in it all the same.
+    recipient.changed = std::max(row->row.last_attempt, row->round_began);
     pair_.recorder().Note(*row, recipient);
     ++record.attempts;
     if (recipient.disposition == Disposition::kDelivered) ++record.deliveries;

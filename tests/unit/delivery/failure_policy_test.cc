@@ -111,6 +111,19 @@ TEST(FailurePolicyTest, LostBeforeTheDotChargesTheMessageAndBacksThePairOff) {
   EXPECT_EQ(judgement.decisive.code, 451);
 }
 
+TEST(FailurePolicyTest, ASpoolThatCannotRecordIsNobodysFaultButOurs) {
+  smtp::TransactionResult result = Result(250, 250, 250, 354, 0);
+  result.session_over = true;
+  SessionFacts facts;
+  facts.spool_failed = true;
+  const Judgement judgement = Judge(result, kBoth, facts);
+  EXPECT_EQ(judgement.reason, RequeueReason::kLocalFault);
+  EXPECT_EQ(judgement.disposition, mail::Disposition::kDeferred);
+  EXPECT_FALSE(judgement.charge);
+  EXPECT_FALSE(judgement.pair_back_off);
+  EXPECT_FALSE(judgement.in_doubt);
+}
+
 TEST(FailurePolicyTest, APeerThatClosedBetweenTransactionsChargesNothing) {
   SessionFacts facts;
   facts.deliveries = 3;
