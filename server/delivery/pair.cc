@@ -155,7 +155,8 @@ void Pair::BackOffUnreachable(const ConnectionEnd& end) {
               end.reason, end.reply);
   }
   backoff_is_hosts_ = true;
-  WaitForHosts(HostTable::Grant::kBackedOff, end.unreachable);
+  recovery_ = WaitForHosts(HostTable::Grant::kBackedOff, end.unreachable, ++recovery_wait_,
+                           &Pair::OnRecovered);
 }
 
 void Pair::Park(Parking parking) {
@@ -168,34 +169,41 @@ void Pair::Park(Parking parking) {
   if (local) last_failure_ = parking.local_fault;
   context_.board.Set(*key_, PairTrouble{wall, ReasonFor(parking), parking.local_fault});
   parking_ = std::move(parking);
-  if (!local) WaitForHosts(parking_->grant, parking_->hosts);
+  ++parking_wait_;
+  turn_.reset();
+  if (local) return;
+  turn_ = WaitForHosts(parking_->grant, parking_->hosts, parking_wait_, &Pair::OnParkingWoken);
 }
 
-void Pair::WaitForHosts(HostTable::Grant refused, const std::vector<std::string>& hosts) {
-  auto waiter =
-      std::make_shared<HostWaiter>([&scheduler = scheduler_, weak = std::weak_ptr<Pair*>(self_)] {
-        scheduler.Post([weak] {
-          if (const auto self = weak.lock()) (*self)->OnHostsAvailable();
+std::unique_ptr<HostTable::Turn> Pair::WaitForHosts(HostTable::Grant refused,
+                                                    const std::vector<std::string>& hosts,
+                                                    std::uint64_t wait, OnWake on_wake) {
+  auto waiter = std::make_shared<HostWaiter>(
+      [&scheduler = scheduler_, weak = std::weak_ptr<Pair*>(self_), wait, on_wake] {
+        scheduler.Post([weak, wait, on_wake] {
+          if (const auto self = weak.lock()) ((*self)->*on_wake)(wait);
         });
       });
-  turn_ = context_.hosts.Wait(refused, hosts, HostLimits(*options()), std::move(waiter));
+  return context_.hosts.Wait(refused, hosts, HostLimits(*options()), std::move(waiter));
 }
 
 void Pair::EndWait() {
   if (turn_ != nullptr && !turn_->offered()) turn_.reset();
 }
 
-void Pair::OnHostsAvailable() {
-  const absl::Time steady = context_.clock.Steady();
-  if (parking_.has_value()) {
-    parking_->until = std::max(steady, parked_at_ + kShortestParking);
+void Pair::OnParkingWoken(std::uint64_t wait) {
+  if (parking_.has_value() && wait == parking_wait_) {
+    parking_->until = std::max(context_.clock.Steady(), parked_at_ + kShortestParking);
   }
-  if (backoff_is_hosts_) {
-    backoff_until_ = backoff_until_wall_ = absl::InfinitePast();
-    backoff_is_hosts_ = false;
-    consecutive_failures_ = 0;
-    if (!parking_.has_value()) context_.board.Clear(*key_);
-  }
+  scheduler_.MaintainSoon(this);
+}
+
+void Pair::OnRecovered(std::uint64_t wait) {
+  if (!backoff_is_hosts_ || wait != recovery_wait_) return;
+  backoff_until_ = backoff_until_wall_ = absl::InfinitePast();
+  backoff_is_hosts_ = false;
+  consecutive_failures_ = 0;
+  if (!parking_.has_value()) context_.board.Clear(*key_);
   scheduler_.MaintainSoon(this);
 }
 

@@ -164,9 +164,15 @@ class Pair {
   bool MayDial(absl::Time steady);
   void WaitUntil(absl::Time steady, mail::RequeueReason reason,
                  std::shared_ptr<const mail::Reply> reply);
-  void WaitForHosts(HostTable::Grant refused, const std::vector<std::string>& hosts);
-  void OnHostsAvailable();
-  // Ends the wait for hosts, but for a turn that a connection may still use.
+  // A turn whose wake reaches `on_wake` with `wait`; see parking_wait_ and recovery_wait_.
+  using OnWake = void (Pair::*)(std::uint64_t wait);
+  std::unique_ptr<HostTable::Turn> WaitForHosts(HostTable::Grant refused,
+                                                const std::vector<std::string>& hosts,
+                                                std::uint64_t wait, OnWake on_wake);
+  // What the parking is about may be granted; a host of the back-off was reached again.
+  void OnParkingWoken(std::uint64_t wait);
+  void OnRecovered(std::uint64_t wait);
+  // Ends the parking's wait for hosts, but for a turn that a connection may still use.
   void EndWait();
   void EndParking();
   void ArmTimer();
@@ -201,8 +207,13 @@ class Pair {
   std::uint32_t failed_walks_ = 0;                        // the same, in walks
   bool backoff_is_hosts_ = false;  // the back-off ends when a host is reached
   std::optional<Parking> parking_;
-  absl::Time parked_at_ = absl::InfinitePast();           // steady
-  std::unique_ptr<HostTable::Turn> turn_;                 // null: waits for no host
+  absl::Time parked_at_ = absl::InfinitePast();  // steady
+  // A pair may be parked and in back-off at once: neither wait ends the other. A wake may be on its
+  // way when another wait begins: it is of the wait whose number it has.
+  std::unique_ptr<HostTable::Turn> turn_;      // of the parking; null: waits for no host
+  std::uint64_t parking_wait_ = 0;             // number of the latest
+  std::unique_ptr<HostTable::Turn> recovery_;  // of a back-off that is about hosts
+  std::uint64_t recovery_wait_ = 0;
   absl::flat_hash_map<std::string, absl::Time> avoided_;  // host -> steady
   std::size_t to_replace_ = 0;  // connections whose successors draw on redial_
   queue::TokenBucket redial_;

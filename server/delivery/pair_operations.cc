@@ -73,6 +73,7 @@ std::uint64_t Pair::EndBackOff(const base::Id& only) {
   backoff_is_hosts_ = false;
   parking_.reset();
   EndWait();
+  recovery_.reset();
   context_.board.Clear(*key_);
   scheduler_.MaintainSoon(this);
   return only.empty() ? queue_.active_size() : 1;

@@ -1,5 +1,6 @@
 #include "server/delivery/pair.h"
 
+#include "server/delivery/scheduler.h"
 #include "tests/unit/delivery/fixture.h"
 
 namespace postern::delivery {
@@ -23,7 +24,27 @@ class PairTest : public DeliveryTest {
     hold.scope.domain = domain;
     ASSERT_TRUE(dispatcher_->operations().Suspend(hold).ok());
   }
+  // A pair whose thread is the test's.
+  Pair& OwnPair() {
+    scheduler_ = std::make_unique<Scheduler>(
+        context_, 0, [this](asio::io_context&) { return std::make_unique<TestResolver>(known_); });
+    mail::PairKey key;
+    key.domain = "own.test";
+    key.binding = "default";
+    return scheduler_->PairOf(std::make_shared<const mail::PairKey>(key));
+  }
+  // Waits for a place of the server; a connection that was under way meanwhile reaches no host.
+  void ParkAndBackOff(Pair& pair) {
+    Parking parking;
+    parking.grant = HostTable::Grant::kServerFull;
+    parking.until = absl::InfiniteFuture();
+    pair.Park(std::move(parking));
+    ConnectionEnd end;
+    end.unreachable = {"192.0.2.1:25"};
+    pair.BackOffUnreachable(end);
+  }
   std::unique_ptr<HostTable::Permit> place_;
+  std::unique_ptr<Scheduler> scheduler_;
 };
 
 TEST_F(PairTest, APlaceThatASuspendedQueueDoesNotTakeGoesToTheNext) {
@@ -78,6 +99,29 @@ TEST_F(PairTest, ThePlaceIsKeptForWhoeverWaitedFirst) {
   place_.reset();
   Submit({"r@late.test"});
   EXPECT_EQ(WaitEvents(2)[1], "late.test: HOST_MAX_REACHED");
+}
+
+TEST_F(PairTest, ABackOffOfHostsDoesNotEndTheWaitForAPlace) {
+  options_.at("default").server_max_outbound_connections = 1;
+  TakeThePlace();
+  ParkAndBackOff(OwnPair());
+  place_.reset();
+  const HostTable::Limits limits = HostLimits(options_.at("default"));
+  EXPECT_EQ(context_.hosts.Acquire("", host(), limits, clock_.Steady()).grant,
+            HostTable::Grant::kServerFull)
+      << "the place is kept for the pair";
+}
+
+TEST_F(PairTest, APlaceThatIsFreedDoesNotEndABackOffOfHosts) {
+  options_.at("default").server_max_outbound_connections = 1;
+  clock_.Stop();
+  TakeThePlace();
+  Pair& pair = OwnPair();
+  ParkAndBackOff(pair);
+  const absl::Time until = pair.info().backoff_until;
+  place_.reset();
+  scheduler_->io().poll();
+  EXPECT_EQ(pair.info().backoff_until, until);
 }
 
 }  // namespace
