@@ -29,12 +29,31 @@ void Append(WeakWaiters& waiters, const std::shared_ptr<HostWaiter>& waiter) {
 
 }  // namespace
 
+// How a host comes back: it gets as many connections as it has just shown to take, and one more.
+// Those that were open before it failed say nothing about that and are not counted.
+struct Ramp {
+  int most = 0;              // > 0: it recovers, so many at a time
+  int open = 0;              // of those: connections that were begun in this period
+  std::uint64_t period = 0;  // a new one begins with each back-off
+
+  void Fail() {
+    if (most == 0) {
+      ++period;
+      open = 0;
+    }
+    most = 1;
+  }
+  bool full() const { return most > 0 && open >= most; }
+  void Release(std::uint64_t begun_in) {
+    if (begun_in == period) --open;
+  }
+};
+
 // What one source knows of a host.
 struct Health {
-  int open = 0;
   int failures = 0;                               // in a row
   absl::Time skip_until = absl::InfinitePast();   // the host is in back-off before it
-  int ramp = 0;                                   // > 0: it recovers, so many at a time
+  Ramp ramp;
   absl::Time no_route_at = absl::InfinitePast();  // latest failure that is not about the source
   absl::Time success_at = absl::InfinitePast();
 };
@@ -45,7 +64,7 @@ struct HostTable::Host {
   absl::Time asked_at;                              // latest
   absl::flat_hash_map<std::string, Health> health;  // by source address
   absl::Time skip_all_until = absl::InfinitePast();
-  int ramp = 0;  // as in Health, of all sources together: it was skipped for all
+  Ramp ramp;  // of all sources together: it was skipped for all
   Line for_place;
   WeakWaiters for_recovery;
   WeakWaiters idle;  // connections that give way
@@ -75,7 +94,7 @@ struct HostTable::Waiting {
 
 bool HostTable::Turn::offered() const { return waiting_->offered; }
 
-HostTable::Permit::~Permit() { table_.Release(host_, source_); }
+HostTable::Permit::~Permit() { table_.Release(*this); }
 
 void HostTable::Permit::Report(HostOutcome outcome, absl::Time now) {
   table_.Note(*host_, source_, outcome, limits_, now);
@@ -117,8 +136,7 @@ HostTable::Answer HostTable::Acquire(absl::string_view source, absl::string_view
     return answer;
   }
   // While it recovers, what is under way decides: who waits is told.
-  if ((health.ramp > 0 && health.open >= health.ramp) ||
-      (entry->ramp > 0 && entry->open >= entry->ramp)) {
+  if (health.ramp.full() || entry->ramp.full()) {
     answer.grant = Grant::kBackedOff;
     answer.retry_at = now + limits.retry;
     return answer;
@@ -129,9 +147,12 @@ HostTable::Answer HostTable::Acquire(absl::string_view source, absl::string_view
     return answer;
   }
   ++entry->open;
-  ++health.open;
+  ++health.ramp.open;
+  ++entry->ramp.open;
   ++open_;
   answer.permit.reset(new Permit(*this, entry, std::string(source), limits));
+  answer.permit->source_period_ = health.ramp.period;
+  answer.permit->host_period_ = entry->ramp.period;
   return answer;
 }
 
@@ -182,14 +203,16 @@ std::shared_ptr<HostWaiter> HostTable::OfferOfServer() {
   return nullptr;
 }
 
-void HostTable::Release(const std::shared_ptr<Host>& host, const std::string& source) {
+void HostTable::Release(const Permit& permit) {
+  const std::shared_ptr<Host>& host = permit.host_;
   std::shared_ptr<HostWaiter> next;
   std::shared_ptr<HostWaiter> next_of_server;
   {
     base::MutexLock lock(mu_);
     --open_;
     --host->open;
-    --host->health[source].open;
+    host->ramp.Release(permit.host_period_);
+    host->health[permit.source_].ramp.Release(permit.source_period_);
     if (!stopped_) {
       next = Offer(host);
       next_of_server = OfferOfServer();
@@ -236,9 +259,9 @@ void HostTable::Note(Host& host, const std::string& source, HostOutcome outcome,
         health.success_at = now;
         health.failures = 0;
         host.skip_all_until = absl::InfinitePast();
-        if (health.ramp == 0 && host.ramp == 0) return;
-        for (int* ramp : {&health.ramp, &host.ramp}) {
-          if (*ramp > 0 && ++*ramp > limits.per_host) *ramp = 0;
+        if (health.ramp.most == 0 && host.ramp.most == 0) return;
+        for (Ramp* ramp : {&health.ramp, &host.ramp}) {
+          if (ramp->most > 0 && ++ramp->most > limits.per_host) ramp->most = 0;
         }
         // What was put off for this host becomes due.
         if (!stopped_) wakes.swap(host.for_recovery);
@@ -254,14 +277,14 @@ void HostTable::Note(Host& host, const std::string& source, HostOutcome outcome,
             [&](const auto& entry) { return now - entry.second.success_at < kAllSourcesWindow; });
         if (another_failed && !some_succeeded) {
           host.skip_all_until = now + limits.retry;
-          host.ramp = 1;
+          host.ramp.Fail();
         }
         [[fallthrough]];
       }
       case HostOutcome::kRefused:
         if (++health.failures >= kFailures) {
           health.skip_until = now + limits.retry;
-          health.ramp = 1;
+          health.ramp.Fail();
         }
         return;
     }

@@ -82,6 +82,8 @@ class HostTable {
     const std::shared_ptr<Host> host_;
     const std::string source_;
     const Limits limits_;
+    std::uint64_t source_period_ = 0;  // those of the host's ramps that it counts in
+    std::uint64_t host_period_ = 0;
   };
 
   // A stand in the line, as Wait() gives it; with it ends the wait. Whoever was woken has a place
@@ -137,7 +139,7 @@ class HostTable {
  private:
   using Line = std::deque<std::weak_ptr<Waiting>>;
 
-  void Release(const std::shared_ptr<Host>& host, const std::string& source);
+  void Release(const Permit& permit);
   void Leave(const std::shared_ptr<Waiting>& waiting);
   bool HasRoom(const Host& host, const Limits& limits) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool HasRoom(const Limits& limits) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -142,6 +142,33 @@ TEST_F(HostTableTest, RecoversByOneProbeAndOneMoreForEachSuccess) {
   EXPECT_NE(Ask().grant, Grant::kGranted);
 }
 
+TEST_F(HostTableTest, SessionsThatWereOpenBeforeItFailedKeepNoProbeAway) {
+  limits_.per_host = 10;
+  const auto one = Ask();
+  auto two = Ask();
+  FailUntilSkipped();
+  now_ += absl::Seconds(121);
+  const auto probe = Ask();
+  ASSERT_EQ(probe.grant, Grant::kGranted);
+  two.permit.reset();
+  EXPECT_EQ(Ask().grant, Grant::kBackedOff) << "one probe at a time, whoever else ends";
+  probe.permit->Report(HostOutcome::kReached, now_);
+  const auto second = Ask();
+  EXPECT_EQ(second.grant, Grant::kGranted);
+  EXPECT_EQ(Ask().grant, Grant::kBackedOff);
+}
+
+TEST_F(HostTableTest, SessionsThatWereOpenBeforeItWasSkippedForAllKeepNoProbeAway) {
+  limits_.per_host = 10;
+  const auto open = Ask(kHost, "10.0.0.3");
+  Attempt(HostOutcome::kNoRoute, kHost, "10.0.0.1");
+  Attempt(HostOutcome::kNoRoute, kHost, "10.0.0.2");
+  now_ += absl::Seconds(121);
+  const auto probe = Ask(kHost, "10.0.0.1");
+  ASSERT_EQ(probe.grant, Grant::kGranted);
+  EXPECT_EQ(Ask(kHost, "10.0.0.3").grant, Grant::kBackedOff);
+}
+
 TEST_F(HostTableTest, AProbeThatFailsSkipsTheHostAgain) {
   FailUntilSkipped();
   now_ += absl::Seconds(121);
