@@ -78,12 +78,12 @@ struct HostTable::Host {
   }
 };
 
-// One who waits. `limits` and `waiter` never change, the rest is guarded by the table's lock.
+// One who waits. `waiter` never changes, the rest is guarded by the table's lock.
 struct HostTable::Waiting {
   Waiting(const Limits& the_limits, std::shared_ptr<HostWaiter> the_waiter)
       : limits(the_limits), waiter(std::move(the_waiter)) {}
 
-  const Limits limits;
+  Limits limits;
   const std::shared_ptr<HostWaiter> waiter;
   std::vector<std::shared_ptr<Host>> lines;  // hosts for whose places it waits
   bool in_server_line = false;
@@ -244,6 +244,23 @@ void HostTable::Leave(const std::shared_ptr<Waiting>& waiting) {
     }
   }
   if (next != nullptr) next->Wake();
+}
+
+void HostTable::Renew(Waiting& waiting, const Limits& limits) {
+  std::vector<std::shared_ptr<HostWaiter>> wakes;
+  {
+    base::MutexLock lock(mu_);
+    waiting.limits = limits;
+    if (stopped_) return;
+    // Those behind it may have had room before, and got none.
+    for (const std::shared_ptr<Host>& host : waiting.lines) {
+      while (auto next = Offer(host)) wakes.push_back(std::move(next));
+    }
+    if (waiting.in_server_line) {
+      while (auto next = OfferOfServer()) wakes.push_back(std::move(next));
+    }
+  }
+  for (const auto& next : wakes) next->Wake();
 }
 
 void HostTable::Note(Host& host, const std::string& source, HostOutcome outcome,

@@ -96,6 +96,8 @@ class HostTable {
     ~Turn() { table_.Leave(waiting_); }
     // A place is kept.
     bool offered() const;
+    // Waits by other limits from now on, in the same place of the line.
+    void SetLimits(const Limits& limits) { table_.Renew(*waiting_, limits); }
 
    private:
     friend class HostTable;
@@ -141,6 +143,7 @@ class HostTable {
 
   void Release(const Permit& permit);
   void Leave(const std::shared_ptr<Waiting>& waiting);
+  void Renew(Waiting& waiting, const Limits& limits);
   bool HasRoom(const Host& host, const Limits& limits) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool HasRoom(const Limits& limits) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Keeps a place for the first in line who can use one, and says whom to wake; null: nobody.

@@ -56,6 +56,8 @@ const std::shared_ptr<const mail::DeliveryOptions>& Pair::options() {
   if (options_->generation != context_.options.generation()) {
     options_ = context_.options.ForPair(key_->domain, key_->binding);
     redial_.Configure(options_->redial_rate, options_->redial_burst);
+    // Nothing else ends a wait for a place that the new limits give.
+    if (turn_ != nullptr) turn_->SetLimits(HostLimits(*options_));
   }
   return options_;
 }
@@ -319,6 +321,7 @@ void Pair::OpenConnections() {
 
 void Pair::Maintain() {
   const absl::Time now = context_.clock.Now();
+  options();  // the present ones
   ExpireRows(now);
   queue_.Promote(now);
   EndParking();

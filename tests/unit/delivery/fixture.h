@@ -47,9 +47,12 @@ class TestOptions final : public mail::OptionsSource {
   bool KnowsBinding(absl::string_view binding) const override {
     return bindings_.count(std::string(binding)) > 0;
   }
-  std::uint64_t generation() const override { return 0; }
+  std::uint64_t generation() const override { return generation_; }
+  // Other options are in force. Thread: the one that asks for them.
+  void Renew() { ++generation_; }
 
  private:
+  std::uint64_t generation_ = 0;
   std::map<std::string, mail::DeliveryOptions> bindings_;
 };
 

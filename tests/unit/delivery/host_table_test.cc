@@ -305,6 +305,33 @@ TEST_F(HostTableTest, AWaiterForWhomThereIsNoRoomYetIsPassedOverAndStays) {
   EXPECT_EQ(woken[0], 1);
 }
 
+TEST_F(HostTableTest, WhoWaitsForTheServerGetsThePlacesOfAHigherLimit) {
+  limits_.server = 1;
+  const auto one = Ask();
+  int first_woken = 0;
+  int second_woken = 0;
+  const auto first = table_.Wait(Grant::kServerFull, {}, limits_, Counter(first_woken));
+  const auto second = table_.Wait(Grant::kServerFull, {}, limits_, Counter(second_woken));
+  limits_.server = 3;
+  second->SetLimits(limits_);
+  EXPECT_EQ(second_woken, 0) << "not before the first";
+  first->SetLimits(limits_);
+  EXPECT_EQ(first_woken, 1);
+  EXPECT_EQ(second_woken, 1);
+  EXPECT_EQ(Ask().grant, Grant::kServerFull) << "both places are kept";
+}
+
+TEST_F(HostTableTest, WhoWaitsForAHostGetsThePlacesOfAHigherLimit) {
+  limits_.per_host = 1;
+  const auto one = Ask();
+  int woken = 0;
+  const auto turn = table_.Wait(Grant::kHostFull, {kHost}, limits_, Counter(woken));
+  limits_.per_host = 2;
+  turn->SetLimits(limits_);
+  EXPECT_EQ(woken, 1);
+  EXPECT_EQ(table_.Acquire("", kHost, limits_, now_, turn.get()).grant, Grant::kGranted);
+}
+
 TEST_F(HostTableTest, AnIdleConnectionGivesWayToWhoeverComesToWait) {
   auto one = Ask();
   const auto two = Ask();

@@ -124,5 +124,23 @@ TEST_F(PairTest, APlaceThatIsFreedDoesNotEndABackOffOfHosts) {
   EXPECT_EQ(pair.info().backoff_until, until);
 }
 
+TEST_F(PairTest, WhoWaitsForAPlaceGetsItWhenAReloadRaisesTheLimit) {
+  mail::DeliveryOptions& options = options_.at("default");
+  options.server_max_outbound_connections = 1;
+  TakeThePlace();
+  Pair& pair = OwnPair();
+  auto row = std::make_unique<queue::QueuedRow>();
+  row->row.expires = absl::InfiniteFuture();
+  row->row.next_attempt = absl::InfinitePast();
+  pair.Add(std::move(row));
+  ParkAndBackOff(pair);
+  options.server_max_outbound_connections = 2;
+  options_.Renew();
+  pair.Maintain();
+  EXPECT_EQ(context_.hosts.Acquire("", host(), HostLimits(options), clock_.Steady()).grant,
+            HostTable::Grant::kServerFull)
+      << "the second place is kept for the pair";
+}
+
 }  // namespace
 }  // namespace postern::delivery
