@@ -10,21 +10,14 @@ namespace {
 constexpr absl::Duration kForgetAfter = absl::Minutes(10);
 constexpr std::uint32_t kSweepEvery = 4096;  // acquisitions
 
-using WeakWaiters = std::deque<std::weak_ptr<HostWaiter>>;
-
 // The first that still waits, or null.
-std::shared_ptr<HostWaiter> PopFirst(WeakWaiters& waiters) {
+std::shared_ptr<HostWaiter> PopFirst(std::deque<std::weak_ptr<HostWaiter>>& waiters) {
   while (!waiters.empty()) {
     std::shared_ptr<HostWaiter> first = waiters.front().lock();
     waiters.pop_front();
     if (first != nullptr && !first->woken()) return first;
   }
   return nullptr;
-}
-
-void Append(WeakWaiters& waiters, const std::shared_ptr<HostWaiter>& waiter) {
-  std::erase_if(waiters, [](const auto& other) { return other.expired(); });
-  waiters.push_back(waiter);
 }
 
 }  // namespace
@@ -51,8 +44,8 @@ struct Ramp {
 
 // What one source knows of a host.
 struct Health {
-  int failures = 0;                               // in a row
-  absl::Time skip_until = absl::InfinitePast();   // the host is in back-off before it
+  int failures = 0;                              // in a row
+  absl::Time skip_until = absl::InfinitePast();  // the host is in back-off before it
   Ramp ramp;
   absl::Time no_route_at = absl::InfinitePast();  // latest failure that is not about the source
   absl::Time success_at = absl::InfinitePast();
@@ -65,14 +58,14 @@ struct HostTable::Host {
   absl::flat_hash_map<std::string, Health> health;  // by source address
   absl::Time skip_all_until = absl::InfinitePast();
   Ramp ramp;  // of all sources together: it was skipped for all
-  Line for_place;
-  WeakWaiters for_recovery;
-  WeakWaiters idle;  // connections that give way
-  // Size of for_place: read without the lock at every transaction boundary.
+  Line<Waiting> for_place;
+  Line<HostWaiter> for_recovery;
+  Line<HostWaiter> idle;  // connections that give way
+  // Those of for_place that wait still: read without the lock at every transaction boundary.
   std::atomic<std::size_t> waiting{0};
 
   bool forgettable(absl::Time now) const {
-    return open == 0 && kept == 0 && asked_at + kForgetAfter < now &&
+    return open == 0 && kept == 0 && asked_at + kForgetAfter < now && skip_all_until < now &&
            std::all_of(health.begin(), health.end(),
                        [&](const auto& entry) { return entry.second.skip_until < now; });
   }
@@ -87,6 +80,7 @@ struct HostTable::Waiting {
   const std::shared_ptr<HostWaiter> waiter;
   std::vector<std::shared_ptr<Host>> lines;  // hosts for whose places it waits
   bool in_server_line = false;
+  bool left = false;           // waits no more
   std::shared_ptr<Host> host;  // that keeps a place for it
   bool of_server = false;      // the server keeps one
   std::atomic<bool> offered{false};
@@ -109,7 +103,7 @@ void HostTable::Permit::OfferToYield(const std::shared_ptr<HostWaiter>& yield) {
   {
     base::MutexLock lock(table_.mu_);
     at_once = !table_.stopped_ && host_->waiting.load() > 0;
-    if (!at_once) Append(host_->idle, yield);
+    if (!at_once) host_->idle.Add(yield);
   }
   if (at_once) yield->Wake();
 }
@@ -166,14 +160,20 @@ void HostTable::Keep(Waiting& waiting, std::shared_ptr<Host> host) {
   waiting.host = std::move(host);
   waiting.of_server = waiting.host == nullptr;
   waiting.offered = true;
+  LeaveLines(waiting);
+}
+
+void HostTable::LeaveLines(Waiting& waiting) {
+  for (const std::shared_ptr<Host>& host : waiting.lines) --host->waiting;
+  waiting.lines.clear();
 }
 
 std::shared_ptr<HostWaiter> HostTable::Offer(const std::shared_ptr<Host>& host) {
   std::shared_ptr<HostWaiter> wake;
-  Line& line = host->for_place;
+  auto& line = host->for_place.entries;
   for (auto at = line.begin(); at != line.end() && wake == nullptr;) {
     const std::shared_ptr<Waiting> first = at->lock();
-    const bool waits = first != nullptr && !first->offered;
+    const bool waits = first != nullptr && !first->offered && !first->left;
     // One with a lower limit than others stays until there is room for it too.
     if (waits && !HasRoom(*host, first->limits)) {
       ++at;
@@ -185,16 +185,16 @@ std::shared_ptr<HostWaiter> HostTable::Offer(const std::shared_ptr<Host>& host) 
     Keep(*first, host);
     wake = first->waiter;
   }
-  host->waiting.store(line.size());
   return wake;
 }
 
 std::shared_ptr<HostWaiter> HostTable::OfferOfServer() {
-  while (!server_line_.empty()) {
-    const std::shared_ptr<Waiting> first = server_line_.front().lock();
-    const bool waits = first != nullptr && !first->offered;
+  auto& line = server_line_.entries;
+  while (!line.empty()) {
+    const std::shared_ptr<Waiting> first = line.front().lock();
+    const bool waits = first != nullptr && !first->offered && !first->left;
     if (waits && !HasRoom(first->limits)) return nullptr;
-    server_line_.pop_front();
+    line.pop_front();
     if (!waits) continue;
     ++kept_;
     Keep(*first, nullptr);
@@ -226,15 +226,8 @@ void HostTable::Leave(const std::shared_ptr<Waiting>& waiting) {
   std::shared_ptr<HostWaiter> next;
   {
     base::MutexLock lock(mu_);
-    const auto is_it = [&waiting](const std::weak_ptr<Waiting>& other) {
-      return !other.owner_before(waiting) && !waiting.owner_before(other);
-    };
-    for (const std::shared_ptr<Host>& host : waiting->lines) {
-      if (host == waiting->host) continue;  // which has taken it out of its line
-      std::erase_if(host->for_place, is_it);
-      host->waiting.store(host->for_place.size());
-    }
-    if (waiting->in_server_line && !waiting->of_server) std::erase_if(server_line_, is_it);
+    waiting->left = true;
+    LeaveLines(*waiting);
     if (waiting->host != nullptr) {
       --waiting->host->kept;
       if (!stopped_) next = Offer(waiting->host);
@@ -253,7 +246,8 @@ void HostTable::Renew(Waiting& waiting, const Limits& limits) {
     waiting.limits = limits;
     if (stopped_) return;
     // Those behind it may have had room before, and got none.
-    for (const std::shared_ptr<Host>& host : waiting.lines) {
+    const std::vector<std::shared_ptr<Host>> lines = waiting.lines;
+    for (const std::shared_ptr<Host>& host : lines) {
       while (auto next = Offer(host)) wakes.push_back(std::move(next));
     }
     if (waiting.in_server_line) {
@@ -265,7 +259,7 @@ void HostTable::Renew(Waiting& waiting, const Limits& limits) {
 
 void HostTable::Note(Host& host, const std::string& source, HostOutcome outcome,
                      const Limits& limits, absl::Time now) {
-  WeakWaiters wakes;
+  std::deque<std::weak_ptr<HostWaiter>> wakes;
   {
     base::MutexLock lock(mu_);
     Health& health = host.health[source];
@@ -281,7 +275,7 @@ void HostTable::Note(Host& host, const std::string& source, HostOutcome outcome,
           if (ramp->most > 0 && ++ramp->most > limits.per_host) ramp->most = 0;
         }
         // What was put off for this host becomes due.
-        if (!stopped_) wakes.swap(host.for_recovery);
+        if (!stopped_) wakes.swap(host.for_recovery.entries);
         break;
       case HostOutcome::kNoRoute: {
         health.no_route_at = now;
@@ -327,7 +321,7 @@ std::unique_ptr<HostTable::Turn> HostTable::Wait(Grant refused,
         Keep(*waiting, nullptr);
       } else {
         waiting->in_server_line = true;
-        server_line_.push_back(waiting);
+        server_line_.Add(waiting);
       }
     }
     for (const std::string& name : hosts) {
@@ -335,7 +329,7 @@ std::unique_ptr<HostTable::Turn> HostTable::Wait(Grant refused,
       if (found == hosts_.end()) {
         at_once = at_once || refused == Grant::kHostFull;
       } else if (refused == Grant::kBackedOff) {
-        Append(found->second->for_recovery, waiting->waiter);
+        found->second->for_recovery.Add(waiting->waiter);
       } else if (refused == Grant::kHostFull && !at_once) {
         Host& host = *found->second;
         at_once = HasRoom(host, limits);
@@ -344,10 +338,10 @@ std::unique_ptr<HostTable::Turn> HostTable::Wait(Grant refused,
           Keep(*waiting, found->second);
           continue;
         }
-        host.for_place.push_back(waiting);
-        host.waiting.store(host.for_place.size());
+        host.for_place.Add(waiting);
+        ++host.waiting;
         waiting->lines.push_back(found->second);
-        if (auto idle = PopFirst(host.idle)) yields.push_back(std::move(idle));
+        if (auto idle = PopFirst(host.idle.entries)) yields.push_back(std::move(idle));
       }
     }
     at_once = at_once && !stopped_;

@@ -6,7 +6,9 @@
 // Pure but for the lock: takes `now` (steady). Thread: any, for all of it.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -139,7 +141,21 @@ class HostTable {
   static constexpr absl::Duration kAllSourcesWindow = absl::Seconds(60);
 
  private:
-  using Line = std::deque<std::weak_ptr<Waiting>>;
+  // In the order they came. Those that are gone leave it when it has doubled since: no one who
+  // goes or comes looks at all the others.
+  template <typename T>
+  struct Line {
+    std::deque<std::weak_ptr<T>> entries;
+    std::size_t compact_at = 16;
+
+    void Add(const std::shared_ptr<T>& one) {
+      if (entries.size() >= compact_at) {
+        std::erase_if(entries, [](const auto& other) { return other.expired(); });
+        compact_at = std::max<std::size_t>(16, 2 * entries.size());
+      }
+      entries.push_back(one);
+    }
+  };
 
   void Release(const Permit& permit);
   void Leave(const std::shared_ptr<Waiting>& waiting);
@@ -151,13 +167,15 @@ class HostTable {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::shared_ptr<HostWaiter> OfferOfServer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   static void Keep(Waiting& waiting, std::shared_ptr<Host> host);
+  // It waits at no host any more; its entries stay until their lines come to them.
+  static void LeaveLines(Waiting& waiting);
   void Note(Host& host, const std::string& source, HostOutcome outcome, const Limits& limits,
             absl::Time now);
   void Sweep(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   mutable base::Mutex mu_;
   absl::flat_hash_map<std::string, std::shared_ptr<Host>> hosts_ ABSL_GUARDED_BY(mu_);
-  Line server_line_ ABSL_GUARDED_BY(mu_);
+  Line<Waiting> server_line_ ABSL_GUARDED_BY(mu_);
   int open_ ABSL_GUARDED_BY(mu_) = 0;
   int kept_ ABSL_GUARDED_BY(mu_) = 0;  // free places of the server that are kept for a turn
   std::uint32_t acquires_ ABSL_GUARDED_BY(mu_) = 0;

@@ -332,6 +332,52 @@ TEST_F(HostTableTest, WhoWaitsForAHostGetsThePlacesOfAHigherLimit) {
   EXPECT_EQ(table_.Acquire("", kHost, limits_, now_, turn.get()).grant, Grant::kGranted);
 }
 
+TEST_F(HostTableTest, TheFirstOfManyWhoWaitsStillGetsThePlaceAndNobodyIsForgotten) {
+  auto one = Ask();
+  const auto two = Ask();
+  std::vector<int> woken(100, 0);
+  std::vector<std::unique_ptr<HostTable::Turn>> turns;
+  for (int& count : woken) {
+    turns.push_back(table_.Wait(Grant::kHostFull, {kHost}, limits_, Counter(count)));
+  }
+  for (std::size_t i = 0; i < turns.size(); ++i) {
+    if (i % 10 != 7) turns[i].reset();
+  }
+  EXPECT_TRUE(two.permit->contended());
+  one.permit.reset();
+  for (std::size_t i = 0; i < turns.size(); ++i) {
+    EXPECT_EQ(woken[i], i % 10 == 7 ? 1 : 0) << i;
+    turns[i].reset();
+  }
+  EXPECT_FALSE(two.permit->contended());
+  EXPECT_EQ(Ask().grant, Grant::kGranted) << "nothing is kept any more";
+}
+
+TEST_F(HostTableTest, WhoIsOfferedAPlaceWaitsNowhereElse) {
+  auto one = Ask();
+  const auto two = Ask();
+  const auto other_one = Ask(kOther);
+  auto other_two = Ask(kOther);
+  int woken = 0;
+  int next_woken = 0;
+  const auto turn = table_.Wait(Grant::kHostFull, {kHost, kOther}, limits_, Counter(woken));
+  one.permit.reset();
+  EXPECT_EQ(woken, 1);
+  EXPECT_FALSE(other_one.permit->contended());
+  const auto next = table_.Wait(Grant::kHostFull, {kOther}, limits_, Counter(next_woken));
+  other_two.permit.reset();
+  EXPECT_EQ(next_woken, 1);
+}
+
+TEST_F(HostTableTest, AHostThatIsSkippedForAllIsNotForgotten) {
+  limits_.retry = absl::Hours(1);
+  Attempt(HostOutcome::kNoRoute, kHost, "10.0.0.1");
+  Attempt(HostOutcome::kNoRoute, kHost, "10.0.0.2");
+  now_ += absl::Minutes(11);
+  for (int i = 0; i < 5000; ++i) Ask(kOther);
+  EXPECT_EQ(Ask(kHost, "10.0.0.3").grant, Grant::kBackedOff);
+}
+
 TEST_F(HostTableTest, AnIdleConnectionGivesWayToWhoeverComesToWait) {
   auto one = Ask();
   const auto two = Ask();
