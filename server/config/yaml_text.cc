@@ -1,4 +1,5 @@
 #include "server/config/yaml_text.h"
+#include "postern/v1/config.pb.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -139,16 +140,13 @@ class Writer {
     }
   }
 
-  // In order of the keys. The schema has maps of text to text.
+  // In order of the keys. The one map of the schema is Module.options; not by reflection, as in
+  // yaml_walker.cc.
   void WriteMap(const Message& message, const FieldDescriptor& field, int indent) {
-    const Reflection& r = *message.GetReflection();
-    std::map<std::string, std::string> sorted;
-    for (int i = 0; i < r.FieldSize(message, &field); ++i) {
-      const Message& entry = r.GetRepeatedMessage(message, &field, i);
-      const auto& type = *entry.GetDescriptor();
-      sorted.emplace(entry.GetReflection()->GetString(entry, type.map_key()),
-                     entry.GetReflection()->GetString(entry, type.map_value()));
-    }
+    const auto* module = google::protobuf::DynamicCastToGenerated<postern::v1::Module>(&message);
+    POSTERN_CHECK(module != nullptr);
+    const std::map<std::string, std::string> sorted(module->options().begin(),
+                                                    module->options().end());
     if (sorted.empty()) return;
     Line(indent, absl::StrCat(field.name(), ":"));
     for (const auto& [key, value] : sorted) {
