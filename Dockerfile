@@ -6,15 +6,19 @@
 #
 # SOURCE and LANG are for whoever has built this tree before, on the same Debian: with the tree's own
 # path, the same locale and ccache's directories mounted, nothing is compiled twice (tests/container).
+# Only the step that compiles knows SOURCE: podman 4.3 takes `WORKDIR $SOURCE`, and what is copied
+# there, from its cache for another SOURCE too.
 
 FROM debian:bookworm-slim AS build
-ARG SOURCE=/src
-WORKDIR $SOURCE
+WORKDIR /src
 COPY deploy/packages deploy/packages
 RUN deploy/packages build
 COPY . .
+ARG SOURCE=/src
 ARG LANG=C.UTF-8
-RUN cmake --preset release -DPOSTERN_BENCH=OFF \
+RUN if [ "$SOURCE" != /src ]; then mkdir -p "$SOURCE" && cp -a /src/. "$SOURCE"; fi \
+    && cd "$SOURCE" \
+    && cmake --preset release -DPOSTERN_BENCH=OFF \
     && cmake --build build/release --target posternd postern \
     && mkdir /out \
     && strip -o /out/posternd build/release/server/posternd \
