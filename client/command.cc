@@ -22,6 +22,15 @@ sigset_t WatchedSignals(bool with_wake) {
   return signals;
 }
 
+// An option that may be repeated takes one value each time: what follows may be a positional
+// (`--to b@example.net letter.eml`).
+void TakeOneValueAtATime(CLI::App& command) {
+  for (CLI::Option* option : command.get_options()) {
+    if (!option->get_positional()) option->allow_extra_args(false);
+  }
+  for (CLI::App* below : command.get_subcommands({})) TakeOneValueAtATime(*below);
+}
+
 }  // namespace
 
 void AddEverything(CLI::App& app, Invocation& invocation) {
@@ -61,6 +70,7 @@ void AddEverything(CLI::App& app, Invocation& invocation) {
   AddSwitch(app, invocation);
   AddTop(app, invocation);
   AddCompletion(app, invocation);
+  TakeOneValueAtATime(app);
 }
 
 void SetDeadline(grpc::ClientContext& context, const Globals& globals) {

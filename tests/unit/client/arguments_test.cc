@@ -153,6 +153,18 @@ TEST_F(Arguments, AVerdictForAConnectionNeedsNoRule) {
   EXPECT_TRUE(Parses("verdict connection 00 --then avoid-host --for 1m"));
 }
 
+TEST_F(Arguments, WhatFollowsARepeatedOptionIsAPositional) {
+  const auto values = [this](const char* command, const char* name) {
+    return app_.get_subcommand(command)->get_option(name)->results();
+  };
+  ASSERT_TRUE(Parses("submit --to b@example.net --to c@example.net letter.eml"));
+  EXPECT_THAT(values("submit", "--to"), ElementsAre("b@example.net", "c@example.net"));
+  ASSERT_TRUE(Parses("cancel --recipient b@example.net 0123456789abcdef0123456789abcdef"));
+  EXPECT_THAT(values("cancel", "--recipient"), ElementsAre("b@example.net"));
+  ASSERT_TRUE(Parses("watch --events attempt,closed --domain a.example --domain b.example"));
+  EXPECT_THAT(values("watch", "--domain"), ElementsAre("a.example", "b.example"));
+}
+
 TEST_F(Arguments, MessagesKnowsStatesByName) {
   EXPECT_TRUE(Parses("messages --state deferred --state delivered"));
 }
