@@ -12,6 +12,11 @@
 namespace postern::mail {
 namespace {
 
+bool HasControl(absl::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
 bool IsAtomChar(char c) {
   const auto u = static_cast<unsigned char>(c);
   return u >= 0x80 || absl::ascii_isalnum(u) ||
@@ -32,10 +37,6 @@ absl::Status CheckDotString(absl::string_view local) {
 
 absl::Status CheckQuotedString(absl::string_view local) {
   for (std::size_t i = 1; i + 1 < local.size(); ++i) {
-    const auto u = static_cast<unsigned char>(local[i]);
-    if (u < 0x20 || u == 0x7f) {
-      return absl::InvalidArgumentError("the local part has a control character");
-    }
     if (local[i] == '"') return absl::InvalidArgumentError("the quoted local part ends early");
     if (local[i] == '\\' && ++i + 1 >= local.size()) {
       return absl::InvalidArgumentError("the quoted local part ends in a backslash");
@@ -81,6 +82,7 @@ bool Address::utf8() const {
 }
 
 absl::StatusOr<std::string> ParseDomain(absl::string_view text) {
+  if (HasControl(text)) return absl::InvalidArgumentError("the domain has a control character");
   if (text.size() > 2 && text.front() == '[' && text.back() == ']') {
     if (!IsAddressLiteral(text)) {
       return absl::InvalidArgumentError("the address literal is not an IP address");
@@ -102,6 +104,10 @@ absl::StatusOr<Address> ParseAddress(absl::string_view text) {
     return absl::InvalidArgumentError("an address is local-part@domain; there is no \"@\"");
   }
   const absl::string_view local = text.substr(0, at);
+  // Anywhere, also behind a backslash: RFC 5321 §4.1.2 quotes printable characters only.
+  if (HasControl(local)) {
+    return absl::InvalidArgumentError("the local part has a control character");
+  }
   if (local.empty()) return absl::InvalidArgumentError("the local part is empty");
   if (local.size() > 64) {
     return absl::InvalidArgumentError("the local part has more than 64 octets");

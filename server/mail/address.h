@@ -18,7 +18,8 @@ struct Address {
 // Parses "local@domain" (RFC 5321 §4.1.2: dot-string or quoted-string; domain of LDH labels or an
 // address literal; UTF-8 in the local part, RFC 6531). Bounds: local 64 octets, domain 255, label
 // 63. INVALID_ARGUMENT saying what is wrong. Domains with non-ASCII labels are refused: they are
-// given as A-labels. Control characters, and so CR and LF, are never accepted.
+// given as A-labels. Control characters (below 0x20, 0x7F), and so CR and LF, are never accepted,
+// also not behind a backslash or in an address literal.
 absl::StatusOr<Address> ParseAddress(absl::string_view text);
 
 // Checks one domain name or address literal and returns it in lower case, without a final dot.

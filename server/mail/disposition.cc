@@ -54,6 +54,10 @@ absl::string_view Name(RequeueReason r) {
       return "flushed";
     case RequeueReason::kSessionEnded:
       return "session_ended";
+    case RequeueReason::kGreetingRefused:
+      return "greeting_refused";
+    case RequeueReason::kProtocolError:
+      return "protocol_error";
   }
   return "unknown";
 }

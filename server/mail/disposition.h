@@ -34,11 +34,13 @@ enum class RequeueReason : std::uint8_t {
   kPolicyHold = 9,
   kSuspended = 10,
   kThrottled = 11,
-  kLocalFault = 12,    // no descriptors, source address missing, spool cannot write
-  kRestart = 13,       // read back from the spool at start
-  kSessionEnded = 14,  // the session was ended before this message's turn
-  kTlsFailed = 15,     // no TLS where it is required, or a handshake failed for good
-  kFlushed = 16,       // an operator made it due
+  kLocalFault = 12,       // no descriptors, source address missing, spool cannot write
+  kRestart = 13,          // read back from the spool at start
+  kSessionEnded = 14,     // the session was ended before this message's turn
+  kTlsFailed = 15,        // no TLS where it is required, or a handshake failed for good
+  kFlushed = 16,          // an operator made it due
+  kGreetingRefused = 17,  // the greeting, EHLO or AUTH was refused
+  kProtocolError = 18,    // the peer broke the SMTP protocol
 };
 
 // A step of the SMTP dialogue (RFC 5321).

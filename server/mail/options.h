@@ -8,8 +8,8 @@
 #include <memory>
 #include <string>
 #include <vector>
-#include "absl/strings/string_view.h"
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace postern::mail {
@@ -19,6 +19,8 @@ struct HostPort {
   std::string host;
   std::uint16_t port = 0;
   int preference = 0;
+
+  bool operator==(const HostPort&) const = default;
 };
 
 // An address block, "127.0.0.0/8" or "::1/128".
@@ -27,6 +29,8 @@ struct AddressBlock {
   bool v6 = false;
   unsigned char bytes[16] = {};
   int prefix_bits = 0;
+
+  bool operator==(const AddressBlock&) const = default;
 };
 
 enum class TlsPolicy : std::uint8_t { kNo, kIfAvailable, kRequired };
@@ -39,6 +43,8 @@ enum class AddressFamily : std::uint8_t { kAny, kIpv4Only, kIpv6Only, kPreferIpv
 struct Credentials {
   std::string username;
   std::string password;
+
+  bool operator==(const Credentials&) const = default;
 };
 
 struct DeliveryOptions {

@@ -1,6 +1,7 @@
 // Reply: what a receiver answered to one command (RFC 5321 §4.2, RFC 3463).
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "server/mail/disposition.h"
@@ -26,5 +27,13 @@ struct Reply {
 
 // A reply that we make ourselves when there was none from a peer: text ends in " [internal]".
 Reply InternalReply(int code, std::string enhanced, std::string text, SmtpStage stage);
+
+// Of the text of a peer's reply no more is kept: it goes into the row, the log and the outcome of
+// each recipient.
+inline constexpr std::size_t kMaxKeptTextBytes = 1024;
+
+// What is kept of a peer's reply to `stage`. A text that is too long is cut between two characters,
+// at the end of a line if one is near, and then ends in " [...]". REQUIRES: its text is UTF-8.
+Reply Kept(const Reply& reply, SmtpStage stage);
 
 }  // namespace postern::mail

@@ -84,6 +84,10 @@ v1::RequeueReason ToProto(mail::RequeueReason reason) {
       return v1::REQUEUE_REASON_FLUSHED;
     case mail::RequeueReason::kSessionEnded:
       return v1::REQUEUE_REASON_SESSION_ENDED;
+    case mail::RequeueReason::kGreetingRefused:
+      return v1::REQUEUE_REASON_GREETING_REFUSED;
+    case mail::RequeueReason::kProtocolError:
+      return v1::REQUEUE_REASON_PROTOCOL_ERROR;
   }
   return v1::REQUEUE_REASON_UNSPECIFIED;
 }

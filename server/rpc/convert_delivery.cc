@@ -30,8 +30,9 @@ void FillRow(const mail::Row& row, bool in_session, const mail::BindingTable& bi
   const bool final = row.final();
   if (!final) {
     out->set_reason(ToProto(row.reason));
-    const bool waits =
-        !in_session && row.next_attempt != absl::InfiniteFuture() && row.attempts > 0;
+    // One that was never attempted is due since it came, unless its queue is put off.
+    const bool waits = !in_session && row.next_attempt != absl::InfiniteFuture() &&
+                       (row.attempts > 0 || row.next_attempt > row.created);
     if (waits) *out->mutable_next_attempt() = ToProto(row.next_attempt);
   }
   out->set_attempts(row.attempts);

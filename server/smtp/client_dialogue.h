@@ -15,7 +15,8 @@
 //   }
 //
 // A write or read that fails, a peer that closes and a deadline that passes are all told by
-// ConnectionLost(). stage() says which deadline applies. Thread: one at a time.
+// ConnectionLost(). stage() says which deadline applies. Of the text of a reply no more than
+// mail::kMaxKeptTextBytes leaves the dialogue, capabilities() excepted. Thread: one at a time.
 #pragma once
 
 #include <cstddef>
@@ -107,6 +108,8 @@ class ClientDialogue {
   void Quit();
 
   const Capabilities& capabilities() const { return capabilities_; }
+  // Replies so far, whole ones: while it stays the same the same reply is awaited.
+  std::uint64_t replies() const { return replies_; }
   // MAIL commands so far, to be compared with LIMITS MAILMAX.
   int mails_sent() const { return mails_sent_; }
   // The reply that ended the session: 421, a refused greeting, EHLO, HELO, AUTH or RSET; where TLS
@@ -163,7 +166,8 @@ class ClientDialogue {
   // States that have one command each, of which a QUIT may follow a refusal.
   bool InHandshake() const;
   void ProtocolError(absl::Status why);
-  // The parsed reply as a shared value of `stage`: the one in *last again if it is equal.
+  // What is kept of the parsed reply as a shared value of `stage`: the one in *last again if it is
+  // equal.
   ReplyPtr Share(mail::SmtpStage stage, ReplyPtr* last);
 
   const std::string ehlo_hostname_;
@@ -176,6 +180,7 @@ class ClientDialogue {
   bool needs_rset_ = false;    // the peer may hold a transaction open
   bool dot_sent_ = false;
   bool quit_makes_sense_ = true;
+  std::uint64_t replies_ = 0;
   int mails_sent_ = 0;
   const Transaction* transaction_ = nullptr;  // null outside one
   std::size_t sent_step_ = 0;                 // the next command to send

@@ -27,6 +27,7 @@ void ClientDialogue::Feed(absl::string_view bytes) {
 }
 
 void ClientDialogue::OnReply() {
+  ++replies_;
   // These states have one command each: a reply that comes before it is written answers nothing.
   const bool one_command = (InHandshake() && state_ != State::kGreeting) ||
                            state_ == State::kLoneDot || state_ == State::kQuit;
@@ -119,9 +120,7 @@ void ClientDialogue::OnBodyReply() {
   if (reply.intermediate() || (early && reply.positive())) {
     return ProtocolError(absl::InvalidArgumentError("unexpected reply to message content"));
   }
-  auto body = std::make_shared<mail::Reply>(reply);
-  body->stage = SmtpStage::kBody;
-  result_.body = std::move(body);
+  result_.body = std::make_shared<const mail::Reply>(mail::Kept(reply, SmtpStage::kBody));
   if (early || reply.code == 421) return ClosedBy(reply);
   needs_rset_ = false;  // RFC 5321 §4.1.1.4: whatever it said, the buffers are cleared
   EndTransaction(SmtpStage::kBody);
@@ -133,9 +132,7 @@ void ClientDialogue::OnUnsolicited() {
 }
 
 void ClientDialogue::ClosedBy(const mail::Reply& reply) {
-  auto closing = std::make_shared<mail::Reply>(reply);
-  closing->stage = stage();
-  closing_reply_ = std::move(closing);
+  closing_reply_ = std::make_shared<const mail::Reply>(mail::Kept(reply, stage()));
   // In the midst of a transaction, or after 421, there is nobody left to say QUIT to.
   const bool handshake = InHandshake() || stage() == SmtpStage::kRset;
   quit_makes_sense_ = quit_makes_sense_ && handshake && reply.code != 421;
@@ -150,11 +147,13 @@ void ClientDialogue::ProtocolError(absl::Status why) {
 
 ReplyPtr ClientDialogue::Share(SmtpStage stage, ReplyPtr* last) {
   const mail::Reply& reply = parser_.reply();
-  if (*last == nullptr || (*last)->code != reply.code || (*last)->enhanced != reply.enhanced ||
-      (*last)->text != reply.text) {
-    auto fresh = std::make_shared<mail::Reply>(reply);
-    fresh->stage = stage;
-    *last = std::move(fresh);
+  if (*last != nullptr && (*last)->code == reply.code && (*last)->enhanced == reply.enhanced &&
+      (*last)->text == reply.text) {
+    return *last;
+  }
+  mail::Reply kept = mail::Kept(reply, stage);
+  if (*last == nullptr || **last != kept) {
+    *last = std::make_shared<const mail::Reply>(std::move(kept));
   }
   return *last;
 }

@@ -22,7 +22,8 @@ namespace postern::smtp {
 
 class ReplyParser {
  public:
-  // Of one line without its end, and of one reply with all its lines.
+  // Of one line without its end, and of one reply with all its lines. That is what may come; what
+  // is kept of it is much less, see mail::Kept.
   static constexpr std::size_t kMaxLineBytes = 4096;
   static constexpr std::size_t kMaxReplyBytes = 65536;
 

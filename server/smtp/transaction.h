@@ -22,7 +22,7 @@ struct Transaction {
   bool smtp_utf8 = false;           // needed also when an address has non-ASCII octets
 };
 
-// How a transaction went. Replies that are equal may be one object.
+// How a transaction went. Replies are cut to what is kept of them; equal ones may be one object.
 struct TransactionResult {
   // Replies to RCPT, by index. Null: there was none, or it meant nothing as MAIL was refused.
   std::vector<ReplyPtr> recipients;

@@ -91,7 +91,7 @@ mail::SmtpStage ToStage(std::uint64_t v) {
 }
 
 mail::RequeueReason ToReason(std::uint64_t v) {
-  const bool known = v >= 1 && v <= static_cast<std::uint64_t>(mail::RequeueReason::kFlushed);
+  const bool known = v >= 1 && v <= static_cast<std::uint64_t>(mail::RequeueReason::kProtocolError);
   return known ? static_cast<mail::RequeueReason>(v) : mail::RequeueReason::kRestart;
 }
 

@@ -39,6 +39,27 @@ INSTANTIATE_TEST_SUITE_P(All, BadAddress,
                                          "\"a\"b\"@example.com", "\"a\\\"@example.com",
                                          "a@b\xc3\xbc.example"));
 
+TEST(AddressTest, NoControlCharacterIsAcceptedAnywhere) {
+  std::string controls = "\x7f";
+  for (char c = 0; c < 0x20; ++c) controls.push_back(c);
+  for (const char c : controls) {
+    const std::string one(1, c);
+    for (const std::string& local :
+         {"a" + one, one + "a", "\"" + one + "\"", "\"a\\" + one + "b\"", "\"\\" + one + "\""}) {
+      EXPECT_EQ(ParseAddress(local + "@example.com").status().message(),
+                "the local part has a control character")
+          << int{c};
+    }
+    for (const std::string& domain :
+         {"example.com" + one, "ex" + one + "ample.com", "[192.0.2.1" + one + "]",
+          "[192.0.2.1" + one + "junk]", "[IPv6:2001:db8::1" + one + ">]"}) {
+      EXPECT_EQ(ParseDomain(domain).status().message(), "the domain has a control character")
+          << int{c};
+      EXPECT_FALSE(ParseAddress("a@" + domain).ok()) << int{c};
+    }
+  }
+}
+
 TEST(AddressTest, HoldsTheBoundsOfRfc5321) {
   EXPECT_TRUE(ParseAddress(std::string(64, 'a') + "@example.com").ok());
   EXPECT_FALSE(ParseAddress(std::string(65, 'a') + "@example.com").ok());

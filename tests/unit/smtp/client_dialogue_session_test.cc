@@ -70,6 +70,20 @@ TEST(ClientDialogueSessionTest, IsOverWhenTheHandshakeIsRefused) {
   }
 }
 
+TEST(ClientDialogueSessionTest, OfALongReplyThatEndsTheSessionLittleIsKept) {
+  const std::vector<std::string> wordy(40, "421-" + std::string(1500, 'x'));
+  for (const int handshake : {0, 1}) {
+    DialogueDriver d;
+    if (handshake == 1) d.Handshake({});
+    d.Peer(wordy);
+    d.Peer({"421 bye"});
+    ASSERT_NE(d.dialogue.closing_reply(), nullptr);
+    EXPECT_LE(d.dialogue.closing_reply()->text.size(), mail::kMaxKeptTextBytes);
+    EXPECT_EQ(d.dialogue.closing_reply()->stage,
+              handshake == 1 ? SmtpStage::kNone : SmtpStage::kGreeting);
+  }
+}
+
 TEST(ClientDialogueSessionTest, QuitsAndTakesAnyReplyForAnEnd) {
   for (const char* reply : {"221 bye", "500 what", "354 eh", "rubbish"}) {
     DialogueDriver d;

@@ -63,6 +63,40 @@ TEST(ClientDialogueTransactionTest, GoesInOneWriteWithPipelining) {
   EXPECT_EQ(Code(result.body), 250);
 }
 
+// A reply of nearly 60 KiB, as lines without their ends.
+std::vector<std::string> Wordy(const std::string& code) {
+  std::vector<std::string> lines(39, code + "-" + std::string(1500, 'x'));
+  lines.push_back(code + " end");
+  return lines;
+}
+
+void ExpectCut(const ReplyPtr& reply, int code) {
+  ASSERT_EQ(Code(reply), code);
+  EXPECT_LE(reply->text.size(), mail::kMaxKeptTextBytes);
+  EXPECT_TRUE(absl::EndsWith(reply->text, "x [...]"));
+}
+
+TEST(ClientDialogueTransactionTest, OfALongReplyLittleIsKeptWhateverItAnswers) {
+  DialogueDriver d;
+  d.Handshake({"PIPELINING"});
+  const Transaction t = To({"r@b.example", "q@b.example", "p@b.example"});
+  d.Begin(t);
+  d.Peer(Wordy("250"));
+  d.Peer({"250 ok"});
+  d.Peer(Wordy("550"));
+  d.Peer(Wordy("550"));
+  d.Peer(Wordy("354"));
+  d.Content("x");
+  d.Peer(Wordy("451"));
+  const TransactionResult& result = d.dialogue.TakeResult();
+  ExpectCut(result.mail, 250);
+  ExpectCut(result.recipients[1], 550);
+  EXPECT_EQ(result.recipients[1], result.recipients[2]) << "equal replies are one object";
+  ExpectCut(result.data, 354);
+  ExpectCut(result.body, 451);
+  EXPECT_EQ(result.body->stage, SmtpStage::kBody);
+}
+
 TEST(ClientDialogueTransactionTest, SendsAnotherTransactionOnTheSameSession) {
   DialogueDriver d;
   d.Handshake({"PIPELINING"});

@@ -48,6 +48,24 @@ TEST_F(OutcomeBookTest, WithoutRecordsTheNumbersGoOnBehindTheCursor) {
   EXPECT_EQ(4U, spool_->OutcomeRange().oldest);
 }
 
+TEST_F(OutcomeBookTest, BeyondTheirTimeOutcomesGoWhoeverWantsThem) {
+  Retention retention;
+  retention.finished_for = absl::ZeroDuration();
+  retention.bytes = 64 << 10;  // runs of 1 KiB, far from the size
+  Open(retention);
+  ASSERT_TRUE(spool_->SetConsumerCursor("books", 0).ok());
+  for (int i = 0; i < 50; ++i) Deliver();
+  Sync();
+  EXPECT_EQ(1U, spool_->OutcomeRange().oldest) << "they are wanted, and of today";
+  retention.outcomes_for = absl::ZeroDuration();
+  Open(retention);
+  Deliver();
+  Deliver();
+  Sync();
+  EXPECT_GT(spool_->OutcomeRange().oldest, 20U);
+  EXPECT_EQ(0U, spool_->ConsumerCursor("books"));  // so that it learns of the gap
+}
+
 TEST_F(OutcomeBookTest, WithoutHistoryMessagesMakeNoRuns) {
   Retention retention;
   retention.finished_messages = 0;
