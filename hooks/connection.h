@@ -20,7 +20,7 @@
 #define CONN_ERR_NO_MXS_REACHABLE (-4)
 /* The address is in prohibited_hosts and is skipped; with no other left the mail fails (5.4.4). */
 #define CONN_ERR_PROHIBITED_IP (-5)
-/* Every candidate host is at its connection limit. */
+/* Every candidate host, or the whole server, is at its connection limit. */
 #define CONN_ERR_HOST_MAX_REACHED (-6)
 /* socket() failed. */
 #define CONN_ERR_SOCKET (-7)

@@ -21,13 +21,14 @@
  * DESCRIPTION
  *   Raised exactly once for every attempt to open an SMTP connection for a (domain, binding) pair,
  *   after the attempt has ended, whatever its end. A walk over several addresses raises it once per
- *   address, in order. An attempt that never reached an address (no MX, null MX, host limit,
- *   prohibited address) raises it once, with the code. A lasting state is not a storm: an attempt
- *   that ends in CONN_ERR_NO_MXS_REACHABLE or CONN_ERR_HOST_MAX_REACHED parks the pair until the
- *   earliest back-off ends or a slot is freed (at least 1 s), and each parking raises it once. A
- *   fault of this machine (CONN_ERR_SOCKET, _IOCTL, _BIND, or _CONNECT_NETWORK where no route leads
- *   to the address) suspends the binding, or the address family, for a period of at least 1 s; it
- *   is raised once in each period, for the attempt that met it, and not for those that wait with it.
+ *   address, in order, those that prohibited_hosts skips among them. An attempt that never reached
+ *   an address (no MX, null MX, limit of the hosts or of the server) raises it once, with the code.
+ *   A lasting state is not a storm: an attempt that ends in CONN_ERR_NO_MXS_REACHABLE or
+ *   CONN_ERR_HOST_MAX_REACHED parks the pair until the earliest back-off ends or a slot is freed
+ *   (at least 1 s), and each parking raises it once. A fault of this machine (CONN_ERR_SOCKET,
+ *   _IOCTL, _BIND, or _CONNECT_NETWORK where no route leads to the address) suspends the binding,
+ *   or the address family, for a period of at least 1 s; it is raised once in each period, for the
+ *   attempt that met it, and not for those that wait with it.
  *
  *   It is an observation: it cannot veto. It is raised before any mail is failed or deferred for
  *   the outcome, so that the head of the queue is still there to be looked at. A connection is not

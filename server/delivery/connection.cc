@@ -187,6 +187,14 @@ void Connection::RaiseFailure(Pair& pair, ConnError error, std::string detail) {
   Raise(pair, info, error, static_cast<int>(error), std::move(detail));
 }
 
+void Connection::RaiseProhibited(Pair& pair, const DialTarget& target) {
+  mail::ConnectionInfo info = NewConnection(pair);
+  info.mx_host = target.host;
+  info.remote_address = net::FormatEndpoint(target.endpoint);
+  Raise(pair, info, ConnError::kProhibitedIp, static_cast<int>(ConnError::kProhibitedIp),
+        "in prohibited_hosts");
+}
+
 // Everything that can end before there is a connection, and the walk over the addresses.
 asio::awaitable<ConnectionEnd> Connection::Attempt(Pair& pair,
                                                    std::unique_ptr<HostTable::Turn>& turn) {
@@ -234,16 +242,20 @@ asio::awaitable<ConnectionEnd> Connection::Walk(Pair& pair, DialPlan plan,
   Refusals refusals;
   std::vector<std::string> unreachable;
   std::size_t allowed = 0;
+  std::size_t prohibited = 0;
   std::size_t dialled = 0;
   bool reached_out = false;  // dialled, and not kept from it by a fault of ours
   const std::shared_ptr<const mail::DeliveryOptions> options = pair.options();
   for (std::size_t i = 0; i < plan.targets.size(); ++i) {
     const DialTarget& target = plan.targets[i];
-    if (IsProhibited(target.endpoint.address(), options->prohibited_hosts)) continue;
+    if (IsProhibited(target.endpoint.address(), options->prohibited_hosts)) {
+      if (++prohibited <= kMaxTargets) RaiseProhibited(pair, target);
+      continue;
+    }
     ++allowed;
     if (dialled == kMaxTargets || pair.context_.draining.load(std::memory_order_relaxed)) break;
-    std::unique_ptr<HostTable::Permit> permit =
-        AskForHost(pair, target, *options, turn.get(), refusals);
+    std::unique_ptr<HostTable::Permit> permit = std::move(end.permit);
+    if (permit == nullptr) permit = AskForHost(pair, target, *options, turn.get(), refusals);
     if (refusals.server_full) break;
     if (permit == nullptr) continue;
     ++dialled;
@@ -267,8 +279,12 @@ asio::awaitable<ConnectionEnd> Connection::Walk(Pair& pair, DialPlan plan,
     if (end.connected && (end.useful || end.reply == nullptr)) break;
   }
   end.unreachable = std::move(unreachable);
-  if (allowed == 0) {
-    RaiseFailure(pair, ConnError::kProhibitedIp, "every address is in prohibited_hosts");
+  if (allowed == 0 && !plan.missing.empty()) {
+    // A host whose address is not known for now may be one that takes the mail.
+    RaiseFailure(pair, ConnError::kMxLookupFailed, plan.missing);
+    end.reason = RequeueReason::kMxLookup;
+    end.reply = Words(451, "4.4.3", absl::StrCat("DNS: ", plan.missing));
+  } else if (allowed == 0) {
     pair.FailActive(*Words(550, "5.4.4", "every host of the domain is in prohibited_hosts"));
   } else if (!reached_out && refusals.any()) {
     turn.reset();
@@ -282,6 +298,8 @@ void Connection::NoHost(Pair& pair, const Refusals& refusals) {
   std::string detail;
   ConnError error = ConnError::kNone;
   if (refusals.server_full) {
+    error = ConnError::kHostMaxReached;
+    detail = "server_max_outbound_connections reached";
     parking.grant = HostTable::Grant::kServerFull;
     parking.until = absl::InfiniteFuture();
   } else if (!refusals.full.empty()) {
@@ -369,6 +387,7 @@ asio::awaitable<ConnectionEnd> Connection::Dial(Pair& pair, DialTarget target,
                                                  std::move(permit), target.plaintext);
   ConnectionEnd end = co_await session->Run();
   end.host = host;
+  if (end.try_plaintext) end.permit = session->TakePermit();
   ++pair.dialing_;  // until another host is reached, or the pair is told
   pair.context_.metrics.dialing.Add(1);
   co_return end;

@@ -47,6 +47,8 @@ class Connection {
   static void NoHost(Pair& pair, const Refusals& refusals);
   // Raises post_initiate_connection_smtp for an attempt that reached no address.
   static void RaiseFailure(Pair& pair, mail::ConnError error, std::string detail);
+  // The same for an address that may not be dialled.
+  static void RaiseProhibited(Pair& pair, const DialTarget& target);
   static void Raise(Pair& pair, const mail::ConnectionInfo& info, mail::ConnError error,
                     int conn_fd, std::string detail);
 };

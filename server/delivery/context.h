@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "server/base/clock.h"
+#include "server/delivery/content_store.h"
 #include "server/delivery/disposition_log.h"
 #include "server/delivery/holds.h"
 #include "server/delivery/host_table.h"
@@ -33,6 +34,7 @@ struct Context {
   HostTable hosts{};
   LocalFaults local_faults{};
   OpenRows open_rows{};
+  ContentStore contents{spool};
   std::atomic<bool> draining{false};
   HoldTable holds{spool, clock};
   DispositionLog* disposition_log = nullptr;  // null: none

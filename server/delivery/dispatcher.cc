@@ -89,6 +89,7 @@ void Dispatcher::Start() {
 void Dispatcher::Stop() {
   started_ = false;
   context_.hosts.Stop();
+  context_.contents.Stop();
   for (auto& scheduler : schedulers_) scheduler->Stop();
 }
 

@@ -30,10 +30,8 @@ struct Ramp {
   std::uint64_t period = 0;  // a new one begins with each back-off
 
   void Fail() {
-    if (most == 0) {
-      ++period;
-      open = 0;
-    }
+    ++period;
+    open = 0;
     most = 1;
   }
   bool full() const { return most > 0 && open >= most; }
@@ -61,11 +59,16 @@ struct HostTable::Host {
   Line<Waiting> for_place;
   Line<HostWaiter> for_recovery;
   Line<HostWaiter> idle;  // connections that give way
-  // Those of for_place that wait still: read without the lock at every transaction boundary.
-  std::atomic<std::size_t> waiting{0};
+  Demand demand;          // of those in for_place that wait still
 
   bool forgettable(absl::Time now) const {
-    return open == 0 && kept == 0 && asked_at + kForgetAfter < now && skip_all_until < now &&
+    const bool awaited =
+        std::any_of(for_recovery.entries.begin(), for_recovery.entries.end(), [](const auto& one) {
+          const std::shared_ptr<HostWaiter> waiter = one.lock();
+          return waiter != nullptr && !waiter->woken();
+        });
+    return open == 0 && kept == 0 && !awaited && asked_at + kForgetAfter < now &&
+           skip_all_until < now &&
            std::all_of(health.begin(), health.end(),
                        [&](const auto& entry) { return entry.second.skip_until < now; });
   }
@@ -94,16 +97,30 @@ void HostTable::Permit::Report(HostOutcome outcome, absl::Time now) {
   table_.Note(*host_, source_, outcome, limits_, now);
 }
 
-bool HostTable::Permit::contended() const {
-  return host_->waiting.load(std::memory_order_relaxed) > 0;
+bool HostTable::Demand::TakeYield() {
+  std::size_t going = yielding.load(std::memory_order_relaxed);
+  while (going < waiting.load(std::memory_order_relaxed)) {
+    if (yielding.compare_exchange_weak(going, going + 1, std::memory_order_relaxed)) return true;
+  }
+  return false;
+}
+
+bool HostTable::Permit::TakeYield() {
+  for (Demand* demand : {&host_->demand, &table_.demand_}) {
+    if (yields_to_ == nullptr && demand->TakeYield()) yields_to_ = demand;
+  }
+  return yields_to_ != nullptr;
 }
 
 void HostTable::Permit::OfferToYield(const std::shared_ptr<HostWaiter>& yield) {
   bool at_once = false;
   {
     base::MutexLock lock(table_.mu_);
-    at_once = !table_.stopped_ && host_->waiting.load() > 0;
-    if (!at_once) host_->idle.Add(yield);
+    at_once = !table_.stopped_ && host_->demand.waiting + table_.demand_.waiting > 0;
+    if (!at_once) {
+      host_->idle.Add(yield);
+      table_.idle_.Add(yield);
+    }
   }
   if (at_once) yield->Wake();
 }
@@ -164,8 +181,10 @@ void HostTable::Keep(Waiting& waiting, std::shared_ptr<Host> host) {
 }
 
 void HostTable::LeaveLines(Waiting& waiting) {
-  for (const std::shared_ptr<Host>& host : waiting.lines) --host->waiting;
+  for (const std::shared_ptr<Host>& host : waiting.lines) --host->demand.waiting;
   waiting.lines.clear();
+  if (waiting.in_server_line) --demand_.waiting;
+  waiting.in_server_line = false;
 }
 
 std::shared_ptr<HostWaiter> HostTable::Offer(const std::shared_ptr<Host>& host) {
@@ -209,6 +228,7 @@ void HostTable::Release(const Permit& permit) {
   std::shared_ptr<HostWaiter> next_of_server;
   {
     base::MutexLock lock(mu_);
+    if (permit.yields_to_ != nullptr) --permit.yields_to_->yielding;
     --open_;
     --host->open;
     host->ramp.Release(permit.host_period_);
@@ -243,12 +263,18 @@ void HostTable::Renew(Waiting& waiting, const Limits& limits) {
   std::vector<std::shared_ptr<HostWaiter>> wakes;
   {
     base::MutexLock lock(mu_);
+    if (stopped_ || waiting.limits == limits) return;
     waiting.limits = limits;
-    if (stopped_) return;
-    // Those behind it may have had room before, and got none.
+    // Only where it has room now is there something to offer: a reload that changes nothing for it
+    // does not walk the line, once for each who stands there. Those behind it at the server may
+    // have had room before, and got none.
     const std::vector<std::shared_ptr<Host>> lines = waiting.lines;
     for (const std::shared_ptr<Host>& host : lines) {
-      while (auto next = Offer(host)) wakes.push_back(std::move(next));
+      while (HasRoom(*host, limits)) {
+        auto next = Offer(host);
+        if (next == nullptr) break;
+        wakes.push_back(std::move(next));
+      }
     }
     if (waiting.in_server_line) {
       while (auto next = OfferOfServer()) wakes.push_back(std::move(next));
@@ -269,8 +295,7 @@ void HostTable::Note(Host& host, const std::string& source, HostOutcome outcome,
       case HostOutcome::kReached:
         health.success_at = now;
         health.failures = 0;
-        host.skip_all_until = absl::InfinitePast();
-        if (health.ramp.most == 0 && host.ramp.most == 0) return;
+        health.skip_until = host.skip_all_until = absl::InfinitePast();
         for (Ramp* ramp : {&health.ramp, &host.ramp}) {
           if (ramp->most > 0 && ++ramp->most > limits.per_host) ramp->most = 0;
         }
@@ -321,7 +346,9 @@ std::unique_ptr<HostTable::Turn> HostTable::Wait(Grant refused,
         Keep(*waiting, nullptr);
       } else {
         waiting->in_server_line = true;
+        ++demand_.waiting;
         server_line_.Add(waiting);
+        if (auto idle = PopFirst(idle_.entries)) yields.push_back(std::move(idle));
       }
     }
     for (const std::string& name : hosts) {
@@ -339,7 +366,7 @@ std::unique_ptr<HostTable::Turn> HostTable::Wait(Grant refused,
           continue;
         }
         host.for_place.Add(waiting);
-        ++host.waiting;
+        ++host.demand.waiting;
         waiting->lines.push_back(found->second);
         if (auto idle = PopFirst(host.idle.entries)) yields.push_back(std::move(idle));
       }

@@ -50,12 +50,23 @@ class HostWaiter {
 class HostTable {
   struct Host;
   struct Waiting;
+  // Those who wait for places and those who go for them: read without the lock at every
+  // transaction boundary.
+  struct Demand {
+    std::atomic<std::size_t> waiting{0};
+    std::atomic<std::size_t> yielding{0};
+
+    // True for as many as wait.
+    bool TakeYield();
+  };
 
  public:
   struct Limits {
     int per_host = 32;     // max_connections_per_host of the pair that asks
     int server = 20000;    // server_max_outbound_connections
     absl::Duration retry;  // host_failure_retry
+
+    bool operator==(const Limits&) const = default;
   };
 
   enum class Grant : unsigned char { kGranted, kBackedOff, kHostFull, kServerFull };
@@ -69,8 +80,9 @@ class HostTable {
 
     // What became of the attempt; the last word counts once. Success ends the host's back-off.
     void Report(HostOutcome outcome, absl::Time now);
-    // Others wait for a place at this host: one that has had its share should go.
-    bool contended() const;
+    // Others wait for a place at this host, or of the server, and one that has had its share
+    // should go: true for no more connections than there are others. Who is told so goes.
+    bool TakeYield();
     // An idle connection gives way at once: `yield` is woken when someone waits (maybe before this
     // returns). Ends with the reference.
     void OfferToYield(const std::shared_ptr<HostWaiter>& yield);
@@ -86,6 +98,7 @@ class HostTable {
     const Limits limits_;
     std::uint64_t source_period_ = 0;  // those of the host's ramps that it counts in
     std::uint64_t host_period_ = 0;
+    Demand* yields_to_ = nullptr;
   };
 
   // A stand in the line, as Wait() gives it; with it ends the wait. Whoever was woken has a place
@@ -166,9 +179,9 @@ class HostTable {
   std::shared_ptr<HostWaiter> Offer(const std::shared_ptr<Host>& host)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::shared_ptr<HostWaiter> OfferOfServer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  static void Keep(Waiting& waiting, std::shared_ptr<Host> host);
-  // It waits at no host any more; its entries stay until their lines come to them.
-  static void LeaveLines(Waiting& waiting);
+  void Keep(Waiting& waiting, std::shared_ptr<Host> host);
+  // It waits for no place any more; its entries stay until their lines come to them.
+  void LeaveLines(Waiting& waiting);
   void Note(Host& host, const std::string& source, HostOutcome outcome, const Limits& limits,
             absl::Time now);
   void Sweep(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -176,6 +189,8 @@ class HostTable {
   mutable base::Mutex mu_;
   absl::flat_hash_map<std::string, std::shared_ptr<Host>> hosts_ ABSL_GUARDED_BY(mu_);
   Line<Waiting> server_line_ ABSL_GUARDED_BY(mu_);
+  Line<HostWaiter> idle_ ABSL_GUARDED_BY(mu_);  // connections that give way, of all hosts
+  Demand demand_;                               // for places of the server
   int open_ ABSL_GUARDED_BY(mu_) = 0;
   int kept_ ABSL_GUARDED_BY(mu_) = 0;  // free places of the server that are kept for a turn
   std::uint32_t acquires_ ABSL_GUARDED_BY(mu_) = 0;

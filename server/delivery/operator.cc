@@ -14,7 +14,7 @@ namespace postern::delivery {
 namespace {
 
 constexpr auto kWriteWait = std::chrono::seconds(5);
-// Rows that one turn of a scheduler's loop takes.
+// Rows that one turn of a scheduler's loop looks at.
 constexpr std::size_t kRowsInTurn = 500;
 
 std::string DomainOf(const mail::Row& row) {
@@ -71,19 +71,29 @@ std::uint64_t Operator::ForEachPair(const mail::Scope& scope,
   return count;
 }
 
-std::uint64_t Operator::InTurns(const mail::Scope& scope,
-                                const std::function<std::uint64_t(Pair&)>& some) {
+std::uint64_t Operator::InTurns(const mail::Scope& scope, const base::Id& only,
+                                const std::function<std::uint64_t(Pair&, queue::RowWalk&)>& some) {
   std::uint64_t sum = 0;
   for (const auto& scheduler : schedulers_) {
-    for (bool more = true; more;) {
-      more = false;
+    // By key: a pair may go between two turns.
+    std::vector<std::shared_ptr<const mail::PairKey>> pairs;
+    scheduler->Run([&] {
+      scheduler->ForEachPair([&](Pair& pair) {
+        if (pair.queue_depth() > 0 && scope.Matches(pair.key())) pairs.push_back(pair.key_ptr());
+      });
+    });
+    queue::RowWalk walk{only};
+    for (std::size_t next = 0; next < pairs.size();) {
       scheduler->Run([&] {
-        std::uint64_t now = 0;
-        scheduler->ForEachPair([&](Pair& pair) {
-          if (now < kRowsInTurn && scope.Matches(pair.key())) now += some(pair);
-        });
-        sum += now;
-        more = now > 0;
+        walk.budget = kRowsInTurn;
+        while (walk.budget > 0 && next < pairs.size()) {
+          --walk.budget;  // for the pair itself: many small ones are work too
+          Pair* pair = scheduler->FindPair(*pairs[next]);
+          if (pair != nullptr) sum += some(*pair, walk);
+          if (pair != nullptr && !walk.over) continue;
+          ++next;
+          walk = queue::RowWalk{only, walk.budget};
+        }
       });
     }
   }
@@ -138,7 +148,8 @@ absl::StatusOr<std::uint64_t> Operator::Flush(const mail::Scope& scope,
   std::uint64_t rows = 0;
   ForEachPair(scope, [&](Pair& pair) { rows += pair.EndBackOff(message_id); });
   const absl::Time now = context_.clock.Now();
-  rows += InTurns(scope, [&](Pair& pair) { return pair.Flush(message_id, now, kRowsInTurn); });
+  rows += InTurns(scope, message_id,
+                  [&](Pair& pair, queue::RowWalk& walk) { return pair.Flush(walk, now); });
   if (absl::Status status = AwaitWritten(); !status.ok()) return status;
   return rows;
 }
@@ -153,8 +164,9 @@ absl::StatusOr<std::uint64_t> Operator::Fail(const mail::Scope& scope, mail::Rep
   }
   const auto shared = std::make_shared<const mail::Reply>(std::move(reply));
   const absl::Time now = context_.clock.Now();
-  const std::uint64_t rows =
-      InTurns(scope, [&](Pair& pair) { return pair.FailQueued(shared, now, kRowsInTurn); });
+  const std::uint64_t rows = InTurns(scope, base::Id{}, [&](Pair& pair, queue::RowWalk& walk) {
+    return pair.FailQueued(walk, shared, now);
+  });
   if (absl::Status status = AwaitWritten(); !status.ok()) return status;
   return rows;
 }
@@ -168,10 +180,11 @@ absl::StatusOr<std::uint64_t> Operator::Reroute(const mail::Scope& scope,
   }
   const absl::Time now = context_.clock.Now();
   std::vector<queue::RowPtr> moved;
-  const std::uint64_t rows = InTurns(scope, [&](Pair& pair) -> std::uint64_t {
-    if (pair.key().binding == to_binding) return 0;
-    return pair.TakeForBinding(to_binding, now, kRowsInTurn, &moved);
-  });
+  const auto take = [&](Pair& pair, queue::RowWalk& walk) -> std::uint64_t {
+    walk.over = pair.key().binding == to_binding;
+    return walk.over ? 0 : pair.TakeForBinding(walk, to_binding, now, &moved);
+  };
+  const std::uint64_t rows = InTurns(scope, base::Id{}, take);
   // They are filed after the last turn, so that no turn can meet one again.
   for (queue::RowPtr& row : moved) enqueue_(std::move(row));
   if (absl::Status status = AwaitWritten(); !status.ok()) return status;

@@ -49,9 +49,11 @@ class Operator final : public Operations {
   absl::Status CheckBinding(const mail::Scope& scope) const;
   // Calls `each` for the pairs of the scope, on their threads. Returns how many there were.
   std::uint64_t ForEachPair(const mail::Scope& scope, const std::function<void(Pair&)>& each);
-  // Calls `some` for the pairs of the scope until it returns 0 for each, with a turn of the loop in
-  // between, so that sessions go on beside a large queue. Returns the sum.
-  std::uint64_t InTurns(const mail::Scope& scope, const std::function<std::uint64_t(Pair&)>& some);
+  // Walks over the rows of the scope's pairs (of one message, if `only` is not empty): calls `some`
+  // until each pair's walk is over, with a turn of the loop in between, so that sessions go on
+  // beside a large queue. Pairs that have no rows yet are left out. Returns the sum.
+  std::uint64_t InTurns(const mail::Scope& scope, const base::Id& only,
+                        const std::function<std::uint64_t(Pair&, queue::RowWalk&)>& some);
   // Calls `each` for the pair of every row that is not final, on its thread, then waits for the
   // spool; returns the message as it is then.
   absl::StatusOr<MessageView> Settle(const MessageView& before,

@@ -9,6 +9,7 @@
 #include "server/base/check.h"
 #include "server/base/log.h"
 #include "server/delivery/connection.h"
+#include "server/delivery/routing.h"
 #include "server/delivery/scheduler.h"
 #include "server/delivery/session.h"
 #include "server/queue/retry.h"
@@ -47,6 +48,7 @@ Pair::Pair(Context& context, Scheduler& scheduler, std::shared_ptr<const mail::P
       recorder_(context, scheduler.ages(), binding_slot_),
       record_(scheduler.RecordOf(key_->domain)),
       options_(context.options.ForPair(key_->domain, key_->binding)),
+      waits_by_(options_),
       redial_(options_->redial_rate, options_->redial_burst),
       timer_(std::make_unique<asio::steady_timer>(scheduler.io())) {}
 
@@ -101,7 +103,7 @@ void Pair::Defer(queue::RowPtr row, const spool::AttemptRef& attempt) {
 
 void Pair::Finish(queue::RowPtr row, const spool::AttemptRef& attempt) {
   LeaveSession(*row);
-  cancellations_.erase(row->row.message_id);
+  cancellations_.erase(queue::RowKey{row->row.message_id, row->row.index});
   recorder_.Finish(std::move(row), attempt);
 }
 
@@ -322,6 +324,10 @@ void Pair::OpenConnections() {
 void Pair::Maintain() {
   const absl::Time now = context_.clock.Now();
   options();  // the present ones
+  // Other hosts, or another way to them: what is known of the former is no reason to wait.
+  if (waits_by_ != options_ && !DialAlike(*std::exchange(waits_by_, options_), *options_)) {
+    EndBackOff(base::Id{});
+  }
   ExpireRows(now);
   queue_.Promote(now);
   EndParking();

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "server/delivery/context.h"
 #include "server/delivery/control.h"
@@ -34,12 +35,13 @@ struct ConnectionEnd {
   bool useful = false;             // some transaction was begun
   bool replace_throttled = false;  // ended by a hook, a verdict or the peer: redial_rate applies
   mail::RequeueReason reason = mail::RequeueReason::kConnectFailed;
-  std::shared_ptr<const mail::Reply> reply;  // what to show for a failure
-  bool limit_changed = false;                // a new configuration forbade it
-  absl::Duration avoid_host;                 // > 0: not to `host` for so long
-  std::string host;                          // "192.0.2.1:25" of the last that was dialled
-  std::vector<std::string> unreachable;      // hosts that could not be connected to
-  bool try_plaintext = false;                // TLS failed, and may be done without
+  std::shared_ptr<const mail::Reply> reply;     // what to show for a failure
+  bool limit_changed = false;                   // a new configuration forbade it
+  absl::Duration avoid_host;                    // > 0: not to `host` for so long
+  std::string host;                             // "192.0.2.1:25" of the last that was dialled
+  std::vector<std::string> unreachable;         // hosts that could not be connected to
+  bool try_plaintext = false;                   // TLS failed, and may be done without
+  std::unique_ptr<HostTable::Permit> permit{};  // try_plaintext: the place is still ours
   // A fault of ours kept it from being dialled; nothing else is said then.
   std::optional<LocalFaults::Suspension> local_fault;
 };
@@ -117,18 +119,18 @@ class Pair {
   void BeginDrain();
 
   // --- for an operator; see operations.h
-  // Up to `limit` delayed rows are due from `start` on, those attempted since left out; returns how
-  // many. Of one message, if `only` is not empty.
-  std::uint64_t Flush(const base::Id& only, absl::Time start, std::size_t limit);
+  // Each of these three is one turn of a walk over the rows that wait, and returns how many it
+  // concerned. Delayed rows are due from `start` on, those attempted since left out.
+  std::uint64_t Flush(queue::RowWalk& walk, absl::Time start);
+  // Fails rows that were created before `start`.
+  std::uint64_t FailQueued(queue::RowWalk& walk, const std::shared_ptr<const mail::Reply>& reply,
+                           absl::Time start);
+  // Takes out rows that were created before `start` for the queues they belong to under another
+  // binding, records that and adds them to *moved.
+  std::uint64_t TakeForBinding(queue::RowWalk& walk, const std::string& binding, absl::Time start,
+                               std::vector<queue::RowPtr>* moved);
   // Ends the back-off if the pair has rows of `only` (empty: any); returns how many gain by it.
   std::uint64_t EndBackOff(const base::Id& only);
-  // Fails up to `limit` rows that were created before `start`; returns how many.
-  std::uint64_t FailQueued(const std::shared_ptr<const mail::Reply>& reply, absl::Time start,
-                           std::size_t limit);
-  // Takes out up to `limit` rows that were created before `start` for the queues they belong to
-  // under another binding, and records that; adds them to *moved and returns how many.
-  std::uint64_t TakeForBinding(const std::string& binding, absl::Time start, std::size_t limit,
-                               std::vector<queue::RowPtr>* moved);
   void Cancel(const mail::Row& wanted, const Cancellation& cancellation);
   // Settles the row if it is in doubt and not in a session; returns how many were.
   std::uint64_t Resolve(const mail::Row& wanted, Resolution resolution);
@@ -153,12 +155,9 @@ class Pair {
   void ExpireRows(absl::Time now);
   void LeaveSession(const queue::QueuedRow& row);
   std::size_t ConnectionGoal() const;
-  bool Holds(const base::Id& message_id) const;
   // QueueInfo::waiting_for.
   std::optional<mail::RequeueReason> WaitingFor(absl::Time steady) const;
-  std::vector<queue::RowPtr> TakeRow(const mail::Row& wanted);
-  // Both: true when nothing is left of the row, which is then finished.
-  bool CancelRow(queue::RowPtr& row, const Cancellation& cancellation);
+  // True when nothing is left of the row, which is then finished.
   bool CancelledMeanwhile(queue::RowPtr& row);
   void OpenConnections();
   bool MayDial(absl::Time steady);
@@ -184,11 +183,12 @@ class Pair {
   Recorder recorder_;
   std::shared_ptr<hooks::DomainRecord> record_;
   std::shared_ptr<const mail::DeliveryOptions> options_;
+  std::shared_ptr<const mail::DeliveryOptions> waits_by_;  // those that a back-off is about
 
   queue::PairQueue queue_;
   std::size_t rows_in_session_ = 0;
-  // By message: what was asked of rows that are in a session.
-  absl::flat_hash_map<base::Id, Cancellation> cancellations_;
+  // What was asked of rows that are in a session.
+  absl::btree_map<queue::RowKey, Cancellation> cancellations_;
   std::optional<mail::Hold> hold_;     // as of the two generations below
   std::uint64_t hold_generation_ = 0;  // of context_.holds
   std::uint64_t hold_options_ = 0;     // of options_

@@ -45,15 +45,10 @@ bool Pair::suspended() {
   return held != nullptr && held->kind == mail::Hold::Kind::kSuspended;
 }
 
-std::uint64_t Pair::Flush(const base::Id& only, absl::Time start, std::size_t limit) {
-  std::size_t left = limit;
-  std::vector<queue::RowPtr> rows = queue_.TakeIf([&](const mail::Row& row) {
+std::uint64_t Pair::Flush(queue::RowWalk& walk, absl::Time start) {
+  std::vector<queue::RowPtr> rows = queue_.TakeIf(walk, [start](const mail::Row& row) {
     // What was attempted since the call began has had its turn.
-    const bool wanted = (only.empty() || row.message_id == only) && row.next_attempt > start &&
-                        row.last_attempt < start && !IsHeld(row);
-    if (!wanted || left == 0) return false;
-    --left;
-    return true;
+    return row.next_attempt > start && row.last_attempt < start && !IsHeld(row);
   });
   const std::uint64_t flushed = rows.size();
   for (queue::RowPtr& row : rows) {
@@ -68,7 +63,7 @@ std::uint64_t Pair::Flush(const base::Id& only, absl::Time start, std::size_t li
 
 std::uint64_t Pair::EndBackOff(const base::Id& only) {
   const bool waits = backoff_until_ > context_.clock.Steady() || parking_.has_value();
-  if (!waits || (!only.empty() && !Holds(only))) return 0;
+  if (!waits || (!only.empty() && !queue_.Holds(only))) return 0;
   backoff_until_ = backoff_until_wall_ = absl::InfinitePast();
   backoff_is_hosts_ = false;
   parking_.reset();
@@ -79,20 +74,10 @@ std::uint64_t Pair::EndBackOff(const base::Id& only) {
   return only.empty() ? queue_.active_size() : 1;
 }
 
-bool Pair::Holds(const base::Id& message_id) const {
-  bool found = false;
-  queue_.ForEach([&](const mail::Row& row) { found = found || row.message_id == message_id; });
-  return found;
-}
-
-std::uint64_t Pair::FailQueued(const std::shared_ptr<const mail::Reply>& reply, absl::Time start,
-                               std::size_t limit) {
-  std::size_t left = limit;
-  std::vector<queue::RowPtr> rows = queue_.TakeIf([&](const mail::Row& row) {
-    if (left == 0 || row.created > start) return false;
-    --left;
-    return true;
-  });
+std::uint64_t Pair::FailQueued(queue::RowWalk& walk,
+                               const std::shared_ptr<const mail::Reply>& reply, absl::Time start) {
+  std::vector<queue::RowPtr> rows =
+      queue_.TakeIf(walk, [start](const mail::Row& row) { return row.created <= start; });
   const std::uint64_t failed = rows.size();
   for (queue::RowPtr& row : rows) {
     recorder_.FinishAs(std::move(row), mail::Disposition::kFailed, reply);
@@ -100,19 +85,20 @@ std::uint64_t Pair::FailQueued(const std::shared_ptr<const mail::Reply>& reply, 
   return failed;
 }
 
-std::uint64_t Pair::TakeForBinding(const std::string& binding, absl::Time start, std::size_t limit,
-                                   std::vector<queue::RowPtr>* moved) {
-  std::size_t left = limit;
-  std::vector<queue::RowPtr> rows = queue_.TakeIf([&](const mail::Row& row) {
-    if (left == 0 || row.created > start || DomainUnder(context_, row, binding).empty()) {
-      return false;
-    }
-    --left;
+std::uint64_t Pair::TakeForBinding(queue::RowWalk& walk, const std::string& binding,
+                                   absl::Time start, std::vector<queue::RowPtr>* moved) {
+  std::vector<std::string> domains;  // of the rows that are taken
+  std::vector<queue::RowPtr> rows = queue_.TakeIf(walk, [&](const mail::Row& row) {
+    if (row.created > start) return false;
+    std::string domain = DomainUnder(context_, row, binding);
+    if (domain.empty()) return false;
+    domains.push_back(std::move(domain));
     return true;
   });
-  for (queue::RowPtr& row : rows) {
-    row->row.pair = std::make_shared<const mail::PairKey>(
-        mail::PairKey{DomainUnder(context_, row->row, binding), binding});
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    queue::RowPtr& row = rows[i];
+    row->row.pair =
+        std::make_shared<const mail::PairKey>(mail::PairKey{std::move(domains[i]), binding});
     recorder_.Save(*row, {});
     recorder_.Leave(*row);  // until it is filed again
     moved->push_back(std::move(row));
@@ -121,18 +107,27 @@ std::uint64_t Pair::TakeForBinding(const std::string& binding, absl::Time start,
 }
 
 void Pair::Cancel(const mail::Row& wanted, const Cancellation& cancellation) {
-  std::vector<queue::RowPtr> rows = TakeRow(wanted);
-  if (rows.empty()) {
+  const queue::RowKey key{wanted.message_id, wanted.index};
+  queue::QueuedRow* row = queue_.Find(key);
+  if (row == nullptr) {
     // In a session, or just gone: what is left of it when the session gives it back is cancelled.
-    if (context_.open_rows.Contains(wanted)) cancellations_[wanted.message_id] = cancellation;
+    if (context_.open_rows.Contains(wanted)) cancellations_[key] = cancellation;
     return;
   }
-  queue::RowPtr row = std::move(rows.front());
-  if (!CancelRow(row, cancellation)) Add(std::move(row));
+  recorder_.Cancel(*row, cancellation.recipients, cancellation.reply);
+  if (row->row.final()) {
+    recorder_.Finish(queue_.Take(key), {});
+  } else {
+    recorder_.Save(*row, {});  // it keeps its place
+  }
   scheduler_.MaintainSoon(this);
 }
 
-bool Pair::CancelRow(queue::RowPtr& row, const Cancellation& cancellation) {
+bool Pair::CancelledMeanwhile(queue::RowPtr& row) {
+  const auto found = cancellations_.find(queue::RowKey{row->row.message_id, row->row.index});
+  if (found == cancellations_.end()) return false;
+  const Cancellation cancellation = std::move(found->second);
+  cancellations_.erase(found);
   recorder_.Cancel(*row, cancellation.recipients, cancellation.reply);
   if (row->row.final()) {
     recorder_.Finish(std::move(row), {});
@@ -142,22 +137,11 @@ bool Pair::CancelRow(queue::RowPtr& row, const Cancellation& cancellation) {
   return false;
 }
 
-bool Pair::CancelledMeanwhile(queue::RowPtr& row) {
-  const auto found = cancellations_.find(row->row.message_id);
-  if (found == cancellations_.end()) return false;
-  const Cancellation cancellation = std::move(found->second);
-  cancellations_.erase(found);
-  return CancelRow(row, cancellation);
-}
-
 std::uint64_t Pair::Resolve(const mail::Row& wanted, Resolution resolution) {
-  std::vector<queue::RowPtr> rows = TakeRow(wanted);
-  if (rows.empty()) return 0;
-  queue::RowPtr row = std::move(rows.front());
-  if (!row->row.in_doubt) {
-    Add(std::move(row));
-    return 0;
-  }
+  const queue::RowKey key{wanted.message_id, wanted.index};
+  const queue::QueuedRow* found = queue_.Find(key);
+  if (found == nullptr || !found->row.in_doubt) return 0;
+  queue::RowPtr row = queue_.Take(key);
   row->row.in_doubt = false;
   scheduler_.MaintainSoon(this);
   if (resolution == Resolution::kRetry) {
@@ -175,12 +159,6 @@ std::uint64_t Pair::Resolve(const mail::Row& wanted, Resolution resolution) {
           delivered ? "in doubt, resolved: the receiver has it" : "in doubt, resolved: given up",
           mail::SmtpStage::kNone)));
   return 1;
-}
-
-std::vector<queue::RowPtr> Pair::TakeRow(const mail::Row& wanted) {
-  return queue_.TakeIf([&](const mail::Row& row) {
-    return row.message_id == wanted.message_id && row.index == wanted.index;
-  });
 }
 
 }  // namespace postern::delivery

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -37,6 +38,8 @@ asio::awaitable<void> AddHost(mail::HostPort host, const mail::DeliveryOptions& 
   std::string name = host.host;
   const std::shared_ptr<const dns::MxAnswer> answer =
       co_await resolver.ResolveHost(std::move(name), options.mx_lookup_timeout);
+  const bool temporary = answer->outcome == dns::MxOutcome::kTemporary;
+  if (plan.missing.empty()) plan.missing = temporary ? answer->error : answer->missing;
   if (answer->outcome != dns::MxOutcome::kOk) {
     plan.outcome = answer->outcome;
     plan.error = answer->error;
@@ -105,6 +108,11 @@ void ApplyAddressFamily(mail::AddressFamily family, DialPlan& plan) {
     targets.erase(std::remove_if(targets.begin(), targets.end(), std::not_fn(wanted)),
                   targets.end());
     if (!targets.empty()) return;
+    if (!plan.missing.empty()) {
+      plan.outcome = dns::MxOutcome::kTemporary;
+      plan.error = plan.missing;
+      return;
+    }
     plan.outcome = dns::MxOutcome::kNoAddress;
     plan.error = absl::StrCat("no host has an IPv", v6 ? 6 : 4, " address (address_family)");
     return;
@@ -115,6 +123,19 @@ void ApplyAddressFamily(mail::AddressFamily family, DialPlan& plan) {
     std::stable_partition(host, end, wanted);
     host = end;
   }
+}
+
+bool DialAlike(const mail::DeliveryOptions& a, const mail::DeliveryOptions& b) {
+  const auto way = [](const mail::DeliveryOptions& o) {
+    return std::tie(o.routes, o.remote_smtp_port, o.prohibited_hosts, o.skip_hosts,
+                    o.address_family, o.bind_ipv4, o.bind_ipv6, o.ehlo_hostname, o.tls,
+                    o.tls_verify, o.tls_fallback, o.tls_only_13, o.tls_certificate_file,
+                    o.tls_key_file);
+  };
+  const auto same = [](const auto& one, const auto& other) {
+    return one == other || (one != nullptr && other != nullptr && *one == *other);
+  };
+  return way(a) == way(b) && same(a.gateway, b.gateway) && same(a.credentials, b.credentials);
 }
 
 bool IsProhibitedEndpoint(absl::string_view endpoint,
@@ -166,6 +187,7 @@ asio::awaitable<DialPlan> PlanDial(std::string queue_domain,
   }
   plan.outcome = answer->outcome;
   plan.error = answer->error;
+  plan.missing = answer->missing;
   for (const dns::Target& target : answer->targets) {
     plan.targets.push_back(DialTarget{target.host, At(target.address, options->remote_smtp_port)});
   }

@@ -33,6 +33,10 @@ std::optional<asio::ip::address> SourceFor(const asio::ip::address& remote,
 bool IsProhibitedEndpoint(absl::string_view endpoint,
                           const std::vector<mail::AddressBlock>& blocks);
 
+// True if both lead to the same hosts, from the same addresses, in the same manner: what failed by
+// the one would fail by the other.
+bool DialAlike(const mail::DeliveryOptions& a, const mail::DeliveryOptions& b);
+
 // One place to dial.
 struct DialTarget {
   std::string host;
@@ -44,10 +48,14 @@ struct DialPlan {
   dns::MxOutcome outcome = dns::MxOutcome::kTemporary;
   std::string error;
   std::vector<DialTarget> targets;
+  // As in dns::MxAnswer: not empty if there may be hosts that could not be looked up for now. Only
+  // then is it no verdict on the mail that none of `targets` may be dialled.
+  std::string missing{};
 };
 
 // Takes away the addresses that options.address_family excludes and puts those that it prefers to
-// the front of their host's. A plan of which nothing is left is kNoAddress.
+// the front of their host's. A plan of which nothing is left is kNoAddress, or kTemporary if there
+// may be other hosts.
 void ApplyAddressFamily(mail::AddressFamily family, DialPlan& plan);
 
 // True if PlanDial would have to ask the network: the attempt is then MX_LOOKUP_PENDING first.

@@ -193,6 +193,7 @@ void Scheduler::ConfigurationChanged(const std::optional<std::vector<std::string
 
 void Scheduler::BeginDrain(absl::Time deadline) {
   for (auto& [key, pair] : pairs_) pair->BeginDrain();
+  for (auto& [id, session] : sessions_) session->Wake();
   const absl::Duration left = std::max(deadline - context_.clock.Steady(), absl::ZeroDuration());
   drain_timer_->expires_after(absl::ToChronoNanoseconds(left));
   drain_timer_->async_wait([this](std::error_code error) {

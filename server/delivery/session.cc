@@ -16,8 +16,7 @@ namespace {
 using mail::CloseCause;
 using Want = smtp::ClientDialogue::Want;
 
-// How long a transaction waits before its content for a disk that takes no writes.
-constexpr auto kRecordPatience = std::chrono::seconds(10);
+constexpr const char* kYieldedWhy = "others wait for a place";
 constexpr auto kAwait = asio::experimental::as_tuple(asio::use_awaitable);
 
 smtp::HandshakePlan PlanHandshake(const mail::DeliveryOptions& options, bool plaintext) {
@@ -65,7 +64,7 @@ asio::awaitable<ConnectionEnd> Session::Run() {
   if (ready) {
     permit_->Report(HostOutcome::kReached, context_.clock.Steady());
     co_await Transactions();
-  } else if (*cause_ != CloseCause::kDrain) {
+  } else if (!EndedByUs()) {
     end = HandshakeFailure();
     // A host that is to be dialled again in plaintext has answered.
     const HostOutcome outcome = local_fault_        ? HostOutcome::kUnknown
@@ -88,7 +87,22 @@ asio::awaitable<ConnectionEnd> Session::Run() {
   co_return end;
 }
 
+bool Session::EndedByUs() const {
+  switch (*cause_) {
+    case CloseCause::kDrain:
+    case CloseCause::kHook:
+    case CloseCause::kRemotePolicy:
+    case CloseCause::kAdmin:
+    case CloseCause::kSuspended:
+    case CloseCause::kLimitChanged:
+      return true;
+    default:
+      return false;
+  }
+}
+
 asio::awaitable<void> Session::Transactions() {
+  ready_ = true;
   ready_steady_ = context_.clock.Steady();
   while (!EndRequested()) {
     queue::RowPtr row = pair_.TakeNext();
@@ -106,25 +120,29 @@ bool Session::EndRequested() {
     hold_ = requested_->hold;
     avoid_host_ = requested_->avoid_host;
   } else if (pair_.suspended()) {
-    SetCause(CloseCause::kSuspended, pair_.hold()->reason, pair_.hold()->who);
+    // Another thread may have lifted it since.
+    const mail::Hold* hold = pair_.hold();
+    if (hold != nullptr) SetCause(CloseCause::kSuspended, hold->reason, hold->who);
   } else if (ShouldYield()) {
-    SetCause(CloseCause::kYielded, "others wait for a place at the host");
+    SetCause(CloseCause::kYielded, kYieldedWhy);
   } else if (std::string why = ForbiddenNow(); !why.empty()) {
     SetCause(CloseCause::kLimitChanged, std::move(why));
   }
   return cause_.has_value();
 }
 
-bool Session::ShouldYield() const {
+bool Session::ShouldYield() {
   constexpr std::uint64_t kFairTransactions = 20;
   constexpr absl::Duration kFairTime = absl::Seconds(5);
-  return permit_->contended() &&
-         (attempts_ >= kFairTransactions || context_.clock.Steady() - ready_steady_ >= kFairTime);
+  return ready_ &&
+         (attempts_ >= kFairTransactions || context_.clock.Steady() - ready_steady_ >= kFairTime) &&
+         permit_->TakeYield();
 }
 
 std::string Session::ForbiddenNow() {
-  const mail::DeliveryOptions& now = *pair_.options();
-  if (now.generation == options_->generation) return "";
+  if (pair_.options()->generation == options_->generation) return "";
+  const std::shared_ptr<const mail::DeliveryOptions> options = pair_.options();
+  const mail::DeliveryOptions& now = *options;
   const int limit = now.max_deliveries_per_connection;
   if (limit > 0 && deliveries_ >= static_cast<std::uint64_t>(limit)) {
     return absl::StrCat("max_deliveries_per_connection is ", limit, " now");
@@ -178,7 +196,7 @@ asio::awaitable<bool> Session::Idle() {
   }
   if (!EndRequested()) {
     if (yield->woken()) {
-      SetCause(CloseCause::kYielded, "others wait for a place at the host");
+      SetCause(CloseCause::kYielded, kYieldedWhy);
     } else if (!error) {
       SetCause(CloseCause::kIdle, "");
     }
@@ -186,15 +204,26 @@ asio::awaitable<bool> Session::Idle() {
   co_return !cause_.has_value();
 }
 
+void Session::Limit(absl::Duration timeout, bool content_sent) {
+  if (!content_sent && expires_steady_ != absl::InfiniteFuture()) {
+    timeout = std::min(timeout, expires_steady_ - context_.clock.Steady());
+  }
+  watchdog_.ExpireAfter(timeout);
+}
+
 asio::awaitable<void> Session::Pump() {
+  // A deadline is that of a whole reply: a peer that says it octet by octet gains nothing.
+  std::optional<std::uint64_t> awaited;
   for (;;) {
     const Want want = dialogue_.want();
     if (want == Want::kSendContent) {
       phases_.Pause(context_.clock.Steady());  // several calls, one phase
+      watchdog_.Clear();                       // it is for us to go on
       co_return;
     }
     if (want != Want::kWrite && want != Want::kRead) {
       phases_.Close(context_.clock.Steady());
+      watchdog_.Clear();
       co_return;
     }
     const mail::SmtpStage stage = dialogue_.stage();
@@ -202,21 +231,29 @@ asio::awaitable<void> Session::Pump() {
     phases_.Run(stage, context_.clock.Steady());
     net::IoResult result;
     if (want == Want::kWrite) {
-      watchdog_.ExpireAfter(options_->block_timeout);
+      awaited.reset();
+      Limit(options_->block_timeout, false);
       const absl::string_view nothing;
       result = co_await stream_->WriteAll(dialogue_.output(), nothing);
       dialogue_.Written(result.bytes);
+      if (!result.ok()) co_await ReadLastWords();
     } else {
-      watchdog_.ExpireAfter(TimeoutFor(stage));
+      if (awaited != dialogue_.replies()) {
+        awaited = dialogue_.replies();
+        Limit(TimeoutFor(stage), stage == mail::SmtpStage::kBody);
+      }
       result = co_await stream_->ReadSome(buffer_, sizeof buffer_);
       if (result.ok()) dialogue_.Feed(absl::string_view(buffer_, result.bytes));
     }
     if (!result.ok()) {
       tls_fault_ = result.error.category() == net::TlsCategory();
       timed_out_ = watchdog_.expired();
-      lost_ = timed_out_                         ? absl::StrCat("timed out at ", Name(stage))
+      const bool expired = timed_out_ && context_.clock.Steady() >= expires_steady_;
+      lost_ = expired      ? absl::StrCat("the message's time was over at ", Name(stage))
+              : timed_out_ ? absl::StrCat("timed out at ", Name(stage))
               : result.error == asio::error::eof ? "connection closed by the peer"
                                                  : result.error.message();
+      lost_at_ = stage;
       dialogue_.ConnectionLost();
     }
   }
@@ -267,48 +304,14 @@ void Session::SetCause(CloseCause cause, std::string detail, std::string provide
   provider_ = std::move(provider);
 }
 
-asio::awaitable<bool> Session::WaitWritten(spool::Ticket ticket) {
-  if (context_.spool.IsWritten(ticket)) co_return true;
-  auto timer = std::make_shared<asio::steady_timer>(pair_.scheduler().io(), kRecordPatience);
-  asio::io_context& io = pair_.scheduler().io();
-  context_.spool.WhenWritten(ticket,
-                             [timer, &io] { asio::post(io, [timer] { timer->cancel(); }); });
-  const auto [woken] = co_await timer->async_wait(kAwait);
-  co_return woken || context_.spool.IsWritten(ticket);
-}
-
-asio::awaitable<void> Session::SendContent(std::string content) {
-  constexpr std::size_t kChunk = smtp::ClientDialogue::kContentChunkBytes;
-  absl::string_view rest = content;
-  while (dialogue_.want() == Want::kSendContent) {
-    const absl::string_view chunk = rest.substr(0, kChunk);
-    rest.remove_prefix(chunk.size());
-    dialogue_.AppendContent(chunk);
-    if (rest.empty()) dialogue_.FinishContent();
-    co_await Pump();
+asio::awaitable<void> Session::ReadLastWords() {
+  if (watchdog_.expired()) co_return;
+  Limit(options_->quit_timeout, true);
+  while (dialogue_.want() != Want::kTransactionDone && dialogue_.want() != Want::kOver) {
+    const net::IoResult result = co_await stream_->ReadSome(buffer_, sizeof buffer_);
+    if (!result.ok()) co_return;
+    dialogue_.Feed(absl::string_view(buffer_, result.bytes));
   }
-  bytes_ += content.size() - rest.size();
-}
-
-asio::awaitable<void> Session::Exchange(queue::QueuedRow& row, const smtp::Transaction& transaction,
-                                        std::string content) {
-  context_.metrics.in_transaction.Add(1);
-  const spool::Ticket mark = context_.spool.MarkAttempt(row.row);
-  dialogue_.Begin(transaction);
-  co_await Pump();
-  if (dialogue_.want() == Want::kSendContent) {
-    phase_ = "spool";
-    if (co_await WaitWritten(mark)) {
-      co_await SendContent(std::move(content));
-    } else {
-      // Its outcome could not be recorded: nothing of it may reach the receiver.
-      spool_failed_ = true;
-      lost_ = "the spool cannot record the attempt";
-      stream_->Close();
-      dialogue_.ConnectionLost();
-    }
-  }
-  context_.metrics.in_transaction.Add(-1);
 }
 
 asio::awaitable<void> Session::Quit() {
@@ -342,6 +345,8 @@ void Session::Close() {
 
 void Session::Wake() {
   if (idle_) idle_timer_.cancel();
+  // No transaction is open before the first one: nothing is to be waited for.
+  if (!ready_ && EndRequested()) stream_->Close();
 }
 
 void Session::RequestShutdown(const hooks::ShutdownVerdict& verdict) {
@@ -352,6 +357,7 @@ void Session::RequestShutdown(const hooks::ShutdownVerdict& verdict) {
 void Session::Cut(CloseCause cause, std::string detail, std::string provider) {
   SetCause(cause, std::move(detail), std::move(provider));
   stream_->Close();
+  if (const auto wait = content_wait_.lock()) wait->cancel();
   Wake();
 }
 

@@ -33,14 +33,18 @@ class Session {
   // The whole life of the connection. Ends with exactly one recorded cause.
   asio::awaitable<ConnectionEnd> Run();
 
-  // There may be work, or a reason to end: an idle session looks. Does nothing when it is busy.
+  // There may be work, or a reason to end: an idle session looks, and one that is not ready yet
+  // ends if it has to. Does nothing when it is busy.
   void Wake();
-  // Ends at the next transaction boundary; at once when idle.
+  // Ends at the next transaction boundary; at once when idle or not ready yet.
   void RequestShutdown(const hooks::ShutdownVerdict& verdict);
   // Breaks the connection now.
   void Cut(mail::CloseCause cause, std::string detail, std::string provider = {});
 
   ConnectionEntry entry() const;
+
+  // After Run(): the place at the host, for whoever dials it again at once.
+  std::unique_ptr<HostTable::Permit> TakePermit() { return std::move(permit_); }
 
  private:
   struct Batch;  // the recipients of one transaction
@@ -51,13 +55,23 @@ class Session {
   void FailTls(std::string why);
   mail::CloseCause CauseOf(const mail::Reply& closing) const;
   ConnectionEnd HandshakeFailure() const;
+  mail::RequeueReason HandshakeReason() const;
+  // We ended it: that says nothing about the host.
+  bool EndedByUs() const;
   asio::awaitable<void> Transactions();
   asio::awaitable<bool> Idle();
   // One transaction for the row. False: the session is to end (cause_ is set).
   asio::awaitable<bool> Deliver(queue::RowPtr row);
+  // `content` is null: it is large, and borrowed when the receiver wants it.
   asio::awaitable<void> Exchange(queue::QueuedRow& row, const smtp::Transaction& transaction,
-                                 std::string content);
-  asio::awaitable<void> SendContent(std::string content);
+                                 ContentStore::Content content);
+  // Null: content_status_ or cause_ says why not.
+  asio::awaitable<ContentStore::Content> BorrowContent(const mail::Row& row);
+  asio::awaitable<void> SendContent(ContentStore::Content content);
+  // The connection takes no more; what the receiver said last may still be there.
+  asio::awaitable<void> ReadLastWords();
+  // Nothing more of the message may reach the receiver: for a fault of ours.
+  void Break(std::string why);
   asio::awaitable<bool> AskHooks(const Batch& batch, const hooks::AttemptReport& report,
                                  bool session_over);
   asio::awaitable<void> Quit();
@@ -67,7 +81,7 @@ class Session {
   asio::awaitable<bool> WaitWritten(spool::Ticket ticket);
 
   bool EndRequested();
-  bool ShouldYield() const;
+  bool ShouldYield();
   // Why a configuration newer than the connection forbids it; empty: it does not.
   std::string ForbiddenNow();
   bool CheckLimits();
@@ -75,10 +89,17 @@ class Session {
   void Apply(queue::RowPtr row, const Batch& batch, const Judgement& judgement,
              const spool::AttemptRef& attempt);
   void Settle(queue::RowPtr row, const Judgement& judgement, const spool::AttemptRef& attempt);
+  // If no attempt is left after this one, who was deferred has failed, also in what is told of it.
+  void GiveUpIfLast(const queue::QueuedRow& row, const Batch& batch, Judgement& judgement);
   void RefuseLocally(queue::RowPtr row, const Batch& batch, const mail::Reply& reply);
   void PutOff(queue::RowPtr row, const absl::Status& why);
+  // Logs and counts that a content cannot be had; returns how long its row waits.
+  absl::Duration NoteUnreadable(const base::Id& message_id, const absl::Status& why);
   void SetCause(mail::CloseCause cause, std::string detail, std::string provider = {});
   absl::Duration TimeoutFor(mail::SmtpStage stage) const;
+  // Arms the watchdog: the message's own deadline may come before `timeout`, but not once its
+  // content has been sent, when it may be taken.
+  void Limit(absl::Duration timeout, bool content_sent);
   void Close();
 
   Pair& pair_;
@@ -86,19 +107,23 @@ class Session {
   const std::shared_ptr<const mail::DeliveryOptions> options_;  // as they were at connect
   std::unique_ptr<net::Stream> stream_;
   const mail::ConnectionInfo info_;
-  const std::unique_ptr<HostTable::Permit> permit_;
+  std::unique_ptr<HostTable::Permit> permit_;
   smtp::ClientDialogue dialogue_;
   net::Watchdog watchdog_;
   PhaseTimer phases_;
   asio::steady_timer idle_timer_;
   const char* phase_ = "greeting";
 
+  bool ready_ = false;  // greeting and handshakes are over
   bool idle_ = false;
   bool timed_out_ = false;
   bool tls_fault_ = false;    // TLS itself broke the connection, or the handshake failed
   bool local_fault_ = false;  // our own certificate cannot be used
   bool spool_failed_ = false;
-  std::string lost_;         // how the connection broke
+  absl::Status content_status_;                     // why there is no content to send
+  std::weak_ptr<asio::steady_timer> content_wait_;  // for room in memory
+  std::string lost_;                                // how the connection broke
+  mail::SmtpStage lost_at_ = mail::SmtpStage::kGreeting;
   base::Id in_transaction_;  // the message of the open transaction; else empty
   std::optional<hooks::ShutdownVerdict> requested_;
   std::uint64_t checked_generation_;  // of the configuration: ForbiddenNow looked at it
@@ -107,9 +132,10 @@ class Session {
   std::string detail_;
   absl::Duration hold_, avoid_host_;
 
-  absl::Time opened_;         // wall clock
-  absl::Time opened_steady_;  // for the lifetime
-  absl::Time ready_steady_;   // greeting and handshakes are over
+  absl::Time opened_;                                   // wall clock
+  absl::Time opened_steady_;                            // for the lifetime
+  absl::Time ready_steady_;                             // when it was ready
+  absl::Time expires_steady_ = absl::InfiniteFuture();  // of the message that is being sent
   std::uint64_t deliveries_ = 0;
   std::uint64_t attempts_ = 0;
   std::uint64_t bytes_ = 0;

@@ -117,12 +117,27 @@ void Session::FailTls(std::string why) {
   SetCause(CloseCause::kTlsFailed, std::move(why));
 }
 
+mail::RequeueReason Session::HandshakeReason() const {
+  switch (*cause_) {
+    case CloseCause::kTlsFailed:
+      return local_fault_ ? mail::RequeueReason::kLocalFault : mail::RequeueReason::kTlsFailed;
+    case CloseCause::kReply421:
+      return mail::RequeueReason::kReply421;
+    case CloseCause::kTimeout:
+    case CloseCause::kIoError:
+      return mail::RequeueReason::kConnectionLost;
+    case CloseCause::kProtocolError:
+      return mail::RequeueReason::kProtocolError;
+    default:
+      return mail::RequeueReason::kGreetingRefused;
+  }
+}
+
 // What a session that never took a message means for its pair.
 ConnectionEnd Session::HandshakeFailure() const {
   ConnectionEnd end;
   const bool tls = *cause_ == CloseCause::kTlsFailed;
-  if (tls) end.reason = mail::RequeueReason::kTlsFailed;
-  if (local_fault_) end.reason = mail::RequeueReason::kLocalFault;
+  end.reason = HandshakeReason();
   end.try_plaintext = tls && tls_fault_ && !local_fault_ && options_->tls_fallback &&
                       options_->tls == mail::TlsPolicy::kIfAvailable &&
                       options_->credentials == nullptr &&
@@ -131,7 +146,7 @@ ConnectionEnd Session::HandshakeFailure() const {
   if (end.reply == nullptr) {
     end.reply = std::make_shared<const mail::Reply>(mail::InternalReply(
         451, tls ? "4.7.5" : "4.4.2", absl::StrCat(info_.mx_host, ": ", detail_),
-        tls ? SmtpStage::kStartTls : SmtpStage::kGreeting));
+        tls ? SmtpStage::kStartTls : lost_at_));
   }
   return end;
 }

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
+#include "server/delivery/batch.h"
 #include "server/delivery/scheduler.h"
 #include "server/delivery/session.h"
 #include "server/queue/retry.h"
@@ -19,6 +20,12 @@ using Want = smtp::ClientDialogue::Want;
 constexpr absl::Duration kContentRetry = absl::Minutes(5);
 constexpr absl::Duration kSpoolRetry = absl::Seconds(5);
 
+// It is still to be offered in the row's present round.
+bool LeftInRound(const queue::QueuedRow& row, const mail::Recipient& recipient) {
+  return recipient.disposition == Disposition::kQueued ||
+         (recipient.disposition == Disposition::kDeferred && recipient.changed < row.round_began);
+}
+
 }  // namespace
 
 // Indices into the row's recipients, and their addresses, of those in this transaction.
@@ -29,22 +36,10 @@ struct Session::Batch {
   std::string sender;
   std::uint32_t attempts_before = 0;
 
-  // Those that were never offered go first, then those of earlier rounds; when there are none, all
-  // that are left.
-  Batch(const queue::QueuedRow& queued, int limit) {
+  Batch(const queue::QueuedRow& queued, const BatchLimits& limits)
+      : indices(ChooseRecipients(queued, limits)) {
     const mail::Row& row = queued.row;
-    const auto pick = [&](Disposition wanted, absl::Time before) {
-      for (std::size_t i = 0; i < row.recipients.size(); ++i) {
-        const mail::Recipient& recipient = row.recipients[i];
-        if (recipient.disposition != wanted || recipient.changed >= before) continue;
-        if (indices.size() == static_cast<std::size_t>(std::max(limit, 1))) return;
-        indices.push_back(i);
-        addresses.push_back(row.recipients[i].address);
-      }
-    };
-    pick(Disposition::kQueued, absl::InfiniteFuture());
-    if (indices.empty()) pick(Disposition::kDeferred, queued.round_began);
-    if (indices.empty()) pick(Disposition::kDeferred, absl::InfiniteFuture());
+    for (const std::size_t i : indices) addresses.push_back(row.recipients[i].address);
     message_id = row.message_id;
     sender = row.sender;
     attempts_before = queued.attempts_before();
@@ -53,8 +48,10 @@ struct Session::Batch {
 
 asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
   if (row->round_began == absl::InfinitePast()) row->round_began = context_.clock.Now();
-  const Batch batch(*row,
-                    dialogue_.capabilities().RecipientLimit(options_->max_recipients_per_batch));
+  const smtp::Capabilities& capabilities = dialogue_.capabilities();
+  const BatchLimits limits{capabilities.RecipientLimit(options_->max_recipients_per_batch),
+                           capabilities.rcpt_domain_max};
+  const Batch batch(*row, limits);
   smtp::Transaction transaction;
   transaction.sender = batch.sender;
   transaction.recipients.assign(batch.addresses.begin(), batch.addresses.end());
@@ -65,16 +62,20 @@ asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
     RefuseLocally(std::move(row), batch, *refusal);
     co_return true;
   }
-  absl::StatusOr<std::string> content = context_.spool.ReadContent(batch.message_id);
-  if (!content.ok()) {
-    PutOff(std::move(row), content.status());
-    co_return true;
+  ContentStore::Content content;
+  if (row->row.content_bytes <= ContentStore::kSmallBytes) {
+    absl::StatusOr<std::string> read = context_.spool.ReadContent(batch.message_id);
+    if (!read.ok()) {
+      PutOff(std::move(row), read.status());
+      co_return true;
+    }
+    content = std::make_shared<const std::string>(*std::move(read));
   }
   const std::uint64_t bytes_before = bytes_;
   const absl::Time start = context_.clock.Steady();
   phases_.Reset();
   in_transaction_ = batch.message_id;
-  co_await Exchange(*row, transaction, *std::move(content));
+  co_await Exchange(*row, transaction, std::move(content));
   in_transaction_ = {};
   ++attempts_;
   recipients_ += static_cast<int>(batch.indices.size());
@@ -85,7 +86,11 @@ asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
   facts.timed_out = timed_out_;
   facts.spool_failed = spool_failed_;
   facts.lost = lost_;
-  const Judgement judgement = Judge(result, batch.addresses, facts);
+  Judgement judgement = Judge(result, batch.addresses, facts);
+  if (!content_status_.ok()) {
+    judgement.put_off = NoteUnreadable(batch.message_id, content_status_);
+  }
+  GiveUpIfLast(*row, batch, judgement);
   const bool delivered = judgement.disposition == Disposition::kDelivered;
   if (delivered) ++deliveries_;
   const bool session_over = result.session_over;
@@ -93,6 +98,10 @@ asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
   hooks::AttemptReport report;
   report.message_id = batch.message_id;
   report.recipients = judgement.recipients;
+  for (hooks::RecipientOutcome& outcome : report.recipients) {
+    const bool uncharged = !judgement.charge && outcome.disposition == Disposition::kDeferred;
+    if (uncharged) outcome.disposition = Disposition::kQueued;
+  }
   report.disposition = judgement.disposition;
   report.reply = judgement.decisive;
   report.bytes = bytes_ - bytes_before;
@@ -211,6 +220,23 @@ void Session::Apply(queue::RowPtr row, const Batch& batch, const Judgement& judg
   Settle(std::move(row), judgement, attempt);
 }
 
+void Session::GiveUpIfLast(const queue::QueuedRow& row, const Batch& batch, Judgement& judgement) {
+  const mail::DeliveryOptions& options = *pair_.options();
+  if (options.max_retries < 0 || !judgement.charge) return;
+  if (judgement.in_doubt && options.in_doubt_hold) return;
+  if (row.attempts_before() < static_cast<std::uint32_t>(options.max_retries)) return;
+  const std::vector<mail::Recipient>& recipients = row.row.recipients;
+  for (std::size_t i = 0; i < recipients.size(); ++i) {
+    const bool offered =
+        std::find(batch.indices.begin(), batch.indices.end(), i) != batch.indices.end();
+    if (!offered && LeftInRound(row, recipients[i])) return;  // not the last of its round
+  }
+  for (hooks::RecipientOutcome& outcome : judgement.recipients) {
+    if (outcome.disposition == Disposition::kDeferred) outcome.disposition = Disposition::kFailed;
+  }
+  if (judgement.disposition == Disposition::kDeferred) judgement.disposition = Disposition::kFailed;
+}
+
 // What becomes of the row as a whole: finished, delayed, or active again. The attempt is charged
 // before it is recorded, and once for all transactions of a round.
 void Session::Settle(queue::RowPtr row, const Judgement& judgement,
@@ -225,11 +251,14 @@ void Session::Settle(queue::RowPtr row, const Judgement& judgement,
     return pair_.Finish(std::move(row), attempt);
   }
   row->row.reason = judgement.reason;
-  const bool more_to_try = std::any_of(
-      row->row.recipients.begin(), row->row.recipients.end(), [&row](const mail::Recipient& r) {
-        return r.disposition == Disposition::kQueued ||
-               (r.disposition == Disposition::kDeferred && r.changed < row->round_began);
-      });
+  const bool more_to_try =
+      std::any_of(row->row.recipients.begin(), row->row.recipients.end(),
+                  [&row](const mail::Recipient& r) { return LeftInRound(*row, r); });
+  if (judgement.put_off > absl::ZeroDuration()) {
+    row->row.next_attempt = context_.clock.Now() + judgement.put_off;
+    row->round_began = absl::InfinitePast();
+    return pair_.Defer(std::move(row), attempt);
+  }
   if (!hold && (more_to_try || !judgement.charge)) {
     if (!judgement.charge) ++row->free_requeues;
     if (!more_to_try) row->round_began = absl::InfinitePast();  // all of them once more
@@ -269,11 +298,16 @@ void Session::RefuseLocally(queue::RowPtr row, const Batch& batch, const mail::R
   Apply(std::move(row), batch, judgement, {});
 }
 
-void Session::PutOff(queue::RowPtr row, const absl::Status& why) {
+absl::Duration Session::NoteUnreadable(const base::Id& message_id, const absl::Status& why) {
   const absl::Duration wait = absl::IsUnavailable(why) ? kSpoolRetry : kContentRetry;
-  base::Log().error("message {}: content cannot be read, put off for {}: {}",
-                    row->row.message_id.ToString(), absl::FormatDuration(wait), why.message());
+  base::Log().error("message {}: content cannot be read, put off for {}: {}", message_id.ToString(),
+                    absl::FormatDuration(wait), why.message());
   context_.metrics.content_unreadable.Add();
+  return wait;
+}
+
+void Session::PutOff(queue::RowPtr row, const absl::Status& why) {
+  const absl::Duration wait = NoteUnreadable(row->row.message_id, why);
   row->row.reason = mail::RequeueReason::kLocalFault;
   row->row.next_attempt = context_.clock.Now() + wait;
   pair_.Defer(std::move(row), {});

@@ -161,6 +161,7 @@ MxAnswer Assemble(const MxPlan& plan, const std::vector<HostRecords>& records, a
     MxAnswer answer;
     answer.outcome = MxOutcome::kOk;
     answer.targets = std::move(assembler.targets());
+    answer.missing = assembler.temporary();
     answer.ttl = std::max(ttl, absl::ZeroDuration());
     return answer;
   }

@@ -59,9 +59,10 @@ MxPlan PlanMail(absl::string_view domain, const RecordSet& mx, absl::Time now,
 MxPlan PlanHost(absl::string_view host);
 
 // The answer, from what is known of plan.hosts (`records` in the same order and number). Hosts
-// without address, or whose lookup failed or has not come back, are skipped; each address appears
-// once. Without any address: kTemporary if a lookup failed or is missing (another might have had
-// one), kNoDomain if the domain itself does not exist, else kNoAddress.
+// without address, or whose lookup failed or has not come back, are skipped; the answer's `missing`
+// tells of the latter. Each address appears once. Without any address: kTemporary if a lookup
+// failed or is missing (another might have had one), kNoDomain if the domain itself does not exist,
+// else kNoAddress.
 MxAnswer Assemble(const MxPlan& plan, const std::vector<HostRecords>& records, absl::Time now,
                   std::mt19937_64& random);
 

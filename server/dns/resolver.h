@@ -40,7 +40,10 @@ struct MxAnswer {
   MxOutcome outcome = MxOutcome::kTemporary;
   std::vector<Target> targets;  // in the order in which they are to be tried
   std::string error;            // for people: "SERVFAIL for MX of example.com"
-  absl::Duration ttl;           // for how long the answer may be kept
+  // If kOk: the first lookup of a host's addresses that failed for now or has not come back; empty:
+  // none, so that `targets` are all there are.
+  std::string missing;
+  absl::Duration ttl;  // for how long the answer may be kept
 };
 
 class Resolver {

@@ -1,5 +1,8 @@
 #include "server/delivery/routing.h"
 
+#include <asio/co_spawn.hpp>
+#include <exception>
+
 #include "tests/unit/delivery/fixture.h"
 
 namespace postern::delivery {
@@ -49,10 +52,26 @@ class NeedsLookupTest : public ::testing::Test {
     answer.targets.push_back({"relay.example", 0, asio::ip::make_address("192.0.2.1")});
     return answer;
   }
+  static dns::MxAnswer Failed() {
+    dns::MxAnswer answer;
+    answer.outcome = dns::MxOutcome::kTemporary;
+    answer.error = "SERVFAIL for A of busy.example";
+    return answer;
+  }
+  DialPlan Plan(std::string queue_domain) {
+    asio::io_context io;
+    DialPlan plan;
+    auto options = std::make_shared<const mail::DeliveryOptions>(options_);
+    asio::co_spawn(io, PlanDial(std::move(queue_domain), std::move(options), resolver_),
+                   [&plan](const std::exception_ptr&, DialPlan made) { plan = std::move(made); });
+    io.run();
+    return plan;
+  }
   TestResolver::Known known_;
   TestResolver resolver_{known_};
   mail::DeliveryOptions options_;
 };
+using PlanDialTest = NeedsLookupTest;
 
 DialPlan PlanOf(const std::vector<std::pair<const char*, const char*>>& targets) {
   DialPlan plan;
@@ -97,6 +116,33 @@ TEST(RoutingTest, HostsWithoutAnAddressOfTheFamilyHaveNone) {
   EXPECT_NE(plan.error, "");
 }
 
+TEST(RoutingTest, AHostThatCouldNotBeLookedUpMayHaveAnAddressOfTheFamily) {
+  DialPlan plan = PlanOf({{"a", "192.0.2.1"}});
+  plan.missing = "SERVFAIL for AAAA of a";
+  ApplyAddressFamily(mail::AddressFamily::kIpv6Only, plan);
+  EXPECT_EQ(plan.outcome, dns::MxOutcome::kTemporary);
+  EXPECT_EQ(plan.error, "SERVFAIL for AAAA of a");
+}
+
+TEST_F(PlanDialTest, TellsBesideTheTargetsThatARouteCouldNotBeLookedUp) {
+  options_.routes = {Host("busy.example"), Host("192.0.2.7"), Host("gone.example")};
+  DialPlan plan = Plan("a.example");
+  EXPECT_EQ(plan.outcome, dns::MxOutcome::kOk);
+  EXPECT_EQ(plan.missing, "") << "what does not exist will not be found later either";
+  known_["busy.example"] = Failed();
+  plan = Plan("a.example");
+  EXPECT_EQ(plan.outcome, dns::MxOutcome::kOk);
+  EXPECT_EQ(Addresses(plan), std::vector<std::string>{"192.0.2.7"});
+  EXPECT_EQ(plan.missing, "SERVFAIL for A of busy.example");
+}
+
+TEST_F(PlanDialTest, PassesOnThatAnMxCouldNotBeLookedUp) {
+  known_["a.example"] = Found();
+  EXPECT_EQ(Plan("a.example").missing, "");
+  known_["a.example"].missing = "time-out for A of mx1.a.example";
+  EXPECT_EQ(Plan("a.example").missing, "time-out for A of mx1.a.example");
+}
+
 TEST(RoutingTest, TheSourceIsOfTheFamilyOfTheHost) {
   mail::DeliveryOptions options;
   const auto v4 = asio::ip::make_address("192.0.2.1");
@@ -131,6 +177,45 @@ mail::AddressBlock Block(int a, int b, int prefix_bits) {
   block.bytes[1] = static_cast<unsigned char>(b);
   block.prefix_bits = prefix_bits;
   return block;
+}
+
+// All hosts that are known are prohibited; whether there is another one hangs on `missing`.
+class ProhibitedWalkTest : public DeliveryTest {
+ protected:
+  void StartWith(std::string missing) {
+    options_.at("default").routes.clear();
+    options_.at("default").prohibited_hosts = {Block(127, 0, 8)};
+    dns::MxAnswer& answer = known_["a.test"];
+    answer.outcome = dns::MxOutcome::kOk;
+    answer.targets.push_back({"localhost", 20, asio::ip::make_address("127.0.0.1")});
+    answer.missing = std::move(missing);
+    Start();
+  }
+};
+
+TEST_F(ProhibitedWalkTest, AHostThatCouldNotBeLookedUpKeepsTheMailWaiting) {
+  StartWith("SERVFAIL for A of mx1.a.test");
+  const base::Id id = Submit({"r@a.test"});
+  const QueueInfo queue = WaitQueue("a.test", [](const QueueInfo& info) {
+    return info.waiting_for == mail::RequeueReason::kMxLookup;
+  });
+  EXPECT_EQ(queue.active, 1U);
+  ASSERT_NE(queue.last_failure, nullptr);
+  EXPECT_EQ(queue.last_failure->ToString(),
+            "451 4.4.3 DNS: SERVFAIL for A of mx1.a.test [internal]");
+  EXPECT_EQ(WaitEvents(2).back(), "a.test: MX_LOOKUP_FAILED");
+  EXPECT_FALSE(spool_.ReadHistory(id).ok()) << "no recipient was charged with it";
+}
+
+TEST_F(ProhibitedWalkTest, WithoutSuchAHostTheMailFails) {
+  StartWith("");
+  const base::Id id = Submit({"r@a.test"});
+  WaitEvents(1);
+  dispatcher_->ListQueues("*", "");  // the thread is through with it
+  const auto rows = spool_.ReadFinished(id);
+  ASSERT_TRUE(rows.ok());
+  EXPECT_EQ(rows->front().recipients.front().disposition, mail::Disposition::kFailed);
+  EXPECT_EQ(rows->front().recipients.front().last_reply->enhanced, "5.4.4");
 }
 
 TEST(RoutingTest, ProhibitedBlocksEndWhereTheirPrefixSays) {

@@ -189,6 +189,7 @@ TEST_F(CaresResolverTest, GoesOnWithoutALookupThatHangs) {
   const Answer answer = Mail("example.com");
   EXPECT_THAT(Shown(*answer),
               ElementsAre("10 mx1.example.com 192.0.2.1", "10 mx1.example.com 2001:db8::1"));
+  EXPECT_EQ(answer->missing, "time-out for A of mx2.example.com");
   EXPECT_EQ(answer->ttl, absl::ZeroDuration());
 }
 

@@ -160,6 +160,18 @@ TEST_F(MxTest, SkipsHostsWithoutAddress) {
   EXPECT_EQ(answer.ttl, absl::ZeroDuration());  // one lookup is still under way
 }
 
+TEST_F(MxTest, TellsBesideTheTargetsThatAHostCouldNotBeLookedUp) {
+  const MxPlan plan = Plan(MxOf({{10, "a"}, {20, "localhost"}}));
+  const HostRecords local = {Has({"127.0.0.1"}), Nothing()};
+  MxAnswer answer = Answer(plan, {{With(RecordStatus::kTemporary), Nothing()}, local});
+  EXPECT_EQ(answer.outcome, MxOutcome::kOk);
+  EXPECT_EQ(answer.missing, "SERVFAIL for A of x");
+  answer = Answer(plan, {{nullptr, Nothing()}, local});
+  EXPECT_EQ(answer.missing, "time-out for A of a");
+  answer = Answer(plan, {{Nothing(), Nothing()}, local});
+  EXPECT_EQ(answer.missing, "");
+}
+
 TEST_F(MxTest, DefersIfALookupThatFailedMightHaveHadAnAddress) {
   const MxPlan plan = Plan(MxOf({{10, "a"}, {20, "b"}}));
   MxAnswer answer =

@@ -1,0 +1,96 @@
+#include "server/delivery/content_store.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/support/memory_spool.h"
+
+namespace postern::delivery {
+namespace {
+
+class ContentStoreTest : public ::testing::Test {
+ protected:
+  ContentStoreTest() { store_.SetBudget(100); }
+
+  base::Id Stored(const std::string& content) {
+    mail::Row row;
+    row.message_id = base::NewId(absl::UnixEpoch() + absl::Seconds(++stored_));
+    row.recipients.emplace_back();
+    row.pair = std::make_shared<const mail::PairKey>();
+    spool_.Store(content, {row}, [](const absl::Status&) {});
+    return row.message_id;
+  }
+  std::unique_ptr<ContentStore::Loan> Borrow(std::uint64_t bytes) {
+    return store_.Borrow(bytes, [this] { ++woken_; });
+  }
+
+  postern::testing::MemorySpool spool_;
+  ContentStore store_{spool_};
+  int stored_ = 0;
+  int woken_ = 0;
+};
+
+TEST_F(ContentStoreTest, GrantsWhatFitsAndTheRestInItsTurn) {
+  auto first = Borrow(60);
+  auto second = Borrow(60);
+  auto third = Borrow(10);
+  EXPECT_TRUE(first->granted());
+  EXPECT_FALSE(second->granted());
+  EXPECT_FALSE(third->granted()) << "first come, first served";
+  first.reset();
+  EXPECT_TRUE(second->granted());
+  EXPECT_TRUE(third->granted());
+  EXPECT_EQ(woken_, 2);
+  EXPECT_EQ(store_.used_bytes(), 70U);
+}
+
+TEST_F(ContentStoreTest, OneContentIsGrantedHoweverLarge) {
+  const auto large = Borrow(1000);
+  EXPECT_TRUE(large->granted());
+  EXPECT_FALSE(Borrow(1)->granted());
+}
+
+TEST_F(ContentStoreTest, WhoGoesFromTheLineLetsThoseBehindPass) {
+  auto first = Borrow(60);
+  auto large = Borrow(90);
+  const auto small = Borrow(10);
+  large.reset();
+  EXPECT_TRUE(small->granted());
+  EXPECT_EQ(woken_, 1);
+  first.reset();
+  EXPECT_EQ(store_.used_bytes(), 10U);
+}
+
+TEST_F(ContentStoreTest, AllWhoSendAMessageShareOneCopy) {
+  const base::Id id = Stored("a letter");
+  auto first = store_.Load(id, Borrow(40));
+  auto second = store_.Load(id, Borrow(40));
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_EQ(first->get(), second->get());
+  EXPECT_EQ(**first, "a letter");
+  EXPECT_EQ(store_.used_bytes(), 40U);
+  first->reset();
+  EXPECT_EQ(store_.used_bytes(), 40U);
+  second->reset();
+  EXPECT_EQ(store_.used_bytes(), 0U);
+}
+
+TEST_F(ContentStoreTest, WhatCannotBeReadGivesItsRoomBack) {
+  const auto content = store_.Load(base::NewId(absl::UnixEpoch()), Borrow(40));
+  EXPECT_EQ(content.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_.used_bytes(), 0U);
+}
+
+TEST_F(ContentStoreTest, WakesNobodyOnceItIsStopped) {
+  auto first = Borrow(60);
+  const auto second = Borrow(60);
+  store_.Stop();
+  first.reset();
+  EXPECT_EQ(woken_, 0);
+}
+
+}  // namespace
+}  // namespace postern::delivery
