@@ -6,10 +6,14 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/base/check.h"
@@ -117,6 +121,16 @@ void AddProcessMetrics(base::Registry& registry, const config::OptionsResolver& 
                             [&options] { return static_cast<double>(options.generation()); });
 }
 
+// Large contents that are sent at once take at most a quarter of the memory that there is.
+std::uint64_t ContentBudget(const delivery::Watermarks& watermarks,
+                            const delivery::AdmissionReading& now) {
+  std::uint64_t budget = delivery::ContentStore::kDefaultBudgetBytes;
+  for (const std::uint64_t limit : {watermarks.max_resident_bytes, now.group_limit_bytes}) {
+    if (limit > 0) budget = std::min(budget, limit / 4);
+  }
+  return budget;
+}
+
 int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const sigset_t& signals,
         const base::Clock& clock) {
   const config::LiveConfig::InForce at_start = live.in_force();
@@ -138,9 +152,10 @@ int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const s
     return Fail(absl::UnavailableError(
         absl::StrCat(file, ": server.spool_directory: ", spool.status().message())));
   }
-  if (absl::Status status = live.Keep(); !status.ok()) return Fail(status);
-
-  // Native modules and the bridge register; then the chains are frozen.
+  // Native modules and the bridge register; then the chains are frozen. Modules that were
+  // initialised are told of the end, also of a start that fails; by then nothing calls them any
+  // more.
+  const absl::Cleanup end_modules = [] { hooks::ShutdownModules(); };
   bridge::Bridge bridge(MakePolicyOptions(config.policy(), at_start.generation), clock, registry,
                         rpc::EncodeEvent);
   auto audit_log = OpenAuditLog(settings.audit_log, clock, registry);
@@ -153,6 +168,8 @@ int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const s
   hooks::FreezeHooks();
   if (hooked.ok()) hooked = hooks::RunExtInit();
   if (!hooked.ok()) return Fail(hooked);
+  // Not before: a configuration with which nothing starts is none to go by.
+  if (absl::Status status = live.Keep(); !status.ok()) return Fail(status);
   hooks::HookPoint hook_point(clock, &bridge, &bridge);
   absl::Status restored = rpc::KeepSwitchesIn(live.state_directory(), bridge.policy_switch());
   if (restored.ok()) restored = rpc::RestoreScopes(live.state_directory(), bridge);
@@ -167,8 +184,10 @@ int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const s
   }
   delivery::Context context{clock, **spool, options, bindings, hook_point, metrics};
   context.disposition_log = disposition_log->get();
-  delivery::Admission admission(MakeWatermarks(settings), MakeAdmissionRead(settings, **spool),
-                                metrics.queued_rows, clock, registry);
+  const delivery::Watermarks watermarks = MakeWatermarks(settings);
+  delivery::Admission::Read read = MakeAdmissionRead(settings, **spool);
+  context.contents.SetBudget(ContentBudget(watermarks, read()));
+  delivery::Admission admission(watermarks, std::move(read), metrics.queued_rows, clock, registry);
   dns::ResolverOptions dns;
   dns.channel.servers.assign(config.dns_servers().begin(), config.dns_servers().end());
   absl::Status dns_status;
@@ -192,7 +211,10 @@ int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const s
   http_options.address = config.server().http_listener();
   http_options.metrics = [&registry] { return registry.Render(); };
   http_options.live = [&dispatcher] { return dispatcher.MakesProgress(); };
+  std::atomic<bool> started{false};
+  http_options.started = [&started] { return started.load(); };
   http_options.ready = [&]() -> absl::Status {
+    if (!started.load()) return absl::UnavailableError("starting");
     if (context.draining.load()) return absl::UnavailableError("draining");
     return admission.Check();
   };
@@ -204,9 +226,10 @@ int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const s
                                      dispatcher.operations(), **spool, bridge, bindings, registry,
                                      clock, ListChains, &live});
   if (!rpc.ok()) return Fail(rpc.status());
+  // What a start looks at too: what is in force must not be what the next start refuses.
   const auto check = [&file](const v1::Config& next) {
     absl::Status files = CheckSessionFiles(next, file);
-    return files.ok() ? MakeAccessOptions(next, file).status() : files;
+    return files.ok() ? MakeRpcOptions(next, file).status() : files;
   };
   const auto put_in_force = [&, dns_servers = dns.channel.servers](
                                 const v1::Config& next, std::uint64_t generation) mutable {
@@ -230,6 +253,7 @@ int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const s
   };
   live.SetSink(check, put_in_force);
 
+  started = true;
   std::vector<std::string> addresses;
   for (std::size_t i = 0; i < rpc_options.listeners.size(); ++i) {
     addresses.push_back(BoundAddress(rpc_options.listeners[i].address, (*rpc)->ports()[i]));
@@ -247,6 +271,10 @@ int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const s
   dispatcher.BeginDrain(budget);
   AwaitDrain(dispatcher, budget, signals, clock);
   (*rpc)->Shutdown(absl::Seconds(1));
+  // What was stored since the last look, maybe while sessions ended.
+  if (const absl::Status status = rpc::SaveScopes(live.state_directory(), bridge); !status.ok()) {
+    base::Log().error("verdicts for scopes: {}", std::string(status.message()));
+  }
   (*http)->Stop();
   live.SetSink(nullptr, nullptr);
   dispatcher.Stop();

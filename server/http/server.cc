@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <future>
@@ -76,7 +75,6 @@ class Server::Listener : private httplib::Server {
   void Unregister(int fd);
 
   const ServerOptions options_;
-  std::atomic<bool> started_{false};  // was ready once
   std::thread thread_;
 
   base::Mutex mu_;
@@ -94,16 +92,14 @@ Server::Listener::Listener(ServerOptions options) : options_(std::move(options))
     const bool live = options_.live();
     Answer(response, live ? 200 : 503, live ? "ok" : "no progress");
   });
-  const auto ready = [this](httplib::Response& response) {
+  Get("/readyz", [this](const httplib::Request&, httplib::Response& response) {
     const absl::Status status = options_.ready();
-    if (status.ok()) started_ = true;
     Answer(response, status.ok() ? 200 : 503,
            status.ok() ? std::string("ok") : std::string(status.message()));
-  };
-  Get("/readyz",
-      [ready](const httplib::Request&, httplib::Response& response) { ready(response); });
-  Get("/startupz", [this, ready](const httplib::Request&, httplib::Response& response) {
-    started_ ? Answer(response, 200, "ok") : ready(response);
+  });
+  Get("/startupz", [this](const httplib::Request&, httplib::Response& response) {
+    const bool started = options_.started();
+    Answer(response, started ? 200 : 503, started ? "ok" : "starting");
   });
   set_error_handler([](const httplib::Request& request, httplib::Response& response) {
     if (!response.body.empty()) return;  // a probe's 503

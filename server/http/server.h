@@ -4,7 +4,7 @@
 //   /metrics   the registry in Prometheus' text format 0.0.4
 //   /livez     200 "ok" while the process makes progress, else 503
 //   /readyz    200 "ok" while it takes mail, else 503 with the reason
-//   /startupz  200 "ok" since it was ready for the first time
+//   /startupz  200 "ok" once the start is over: it answers calls, whether it takes mail or not
 // Anything else is 404, as text. One request for each connection.
 #pragma once
 
@@ -25,6 +25,7 @@ struct ServerOptions {
   std::string address;  // "127.0.0.1:9091", "[::]:9091"; port 0: any; empty: no server
   std::function<std::string()> metrics;
   std::function<bool()> live;
+  std::function<bool()> started;
   std::function<absl::Status()> ready;
   // From accept to the last octet of the answer, however the client dawdles: then it is cut.
   absl::Duration time_limit = absl::Seconds(2);
