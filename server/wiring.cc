@@ -8,35 +8,11 @@
 #include "server/base/disk.h"
 #include "server/base/memory.h"
 #include "server/config/session_options.h"
-#include "server/config/values.h"
 #include "server/hooks/registry.h"
 #include "server/net/tls_context.h"
 
 namespace postern {
 namespace {
-
-std::optional<bridge::DefaultVerdict> ToVerdict(v1::DefaultVerdict verdict) {
-  switch (verdict) {
-    case v1::DEFAULT_VERDICT_KEEP:
-      return bridge::DefaultVerdict::kKeep;
-    case v1::DEFAULT_VERDICT_SHUTDOWN:
-      return bridge::DefaultVerdict::kShutdown;
-    default:
-      return std::nullopt;
-  }
-}
-
-template <typename Rule>
-bridge::DefaultRule ToRule(const Rule& rule) {
-  bridge::DefaultRule result;
-  result.verdict = ToVerdict(rule.default_verdict());
-  for (const v1::CauseDefault& by_cause : rule.cause_defaults()) {
-    // Both enums count the causes alike (policy.h, types.proto).
-    const auto cause = static_cast<std::size_t>(by_cause.cause());
-    if (cause < result.by_cause.size()) result.by_cause[cause] = ToVerdict(by_cause.verdict());
-  }
-  return result;
-}
 
 constexpr char kLines[] = "Lines written.";
 constexpr char kDropped[] = "Lines that the disk did not take, or not in time.";
@@ -58,29 +34,6 @@ absl::StatusOr<std::unique_ptr<base::LineLog>> OpenLineLog(const config::LogFile
 }
 
 }  // namespace
-
-bridge::PolicyOptions MakePolicyOptions(const v1::Policy& policy, std::uint64_t generation) {
-  bridge::PolicyOptions options;
-  options.config_generation = generation;
-  if (policy.has_timeout()) options.timeout = config::FromProto(policy.timeout());
-  options.defaults = ToRule(policy);
-  for (const v1::PolicyDomainRule& rule : policy.domains()) {
-    options.domains.push_back({rule.domain(), ToRule(rule)});
-  }
-  for (const v1::PolicyProviderRule& rule : policy.providers()) {
-    bridge::ProviderRule provider;
-    provider.name = rule.name();
-    provider.rule = ToRule(rule);
-    if (rule.has_max_timeout()) provider.max_timeout = config::FromProto(rule.max_timeout());
-    options.providers.push_back(std::move(provider));
-  }
-  if (policy.has_max_wait_share()) options.max_wait_share = policy.max_wait_share();
-  if (policy.has_max_streams()) options.max_streams = policy.max_streams();
-  if (policy.has_event_ring_events()) options.ring_events = policy.event_ring_events();
-  if (policy.has_event_ring_age()) options.ring_age = config::FromProto(policy.event_ring_age());
-  options.bridge_first = policy.bridge_place() == v1::BRIDGE_PLACE_FIRST;
-  return options;
-}
 
 std::vector<hooks::ModuleSpec> MakeModuleSpecs(const v1::Config& config, const std::string& file) {
   std::vector<hooks::ModuleSpec> specs;

@@ -7,7 +7,6 @@
 
 #include "postern/v1/config.pb.h"
 #include "server/bridge/audit_log.h"
-#include "server/bridge/policy.h"
 #include "server/config/settings.h"
 #include "server/delivery/admission.h"
 #include "server/delivery/dispatcher.h"
@@ -18,7 +17,6 @@
 
 namespace postern {
 
-bridge::PolicyOptions MakePolicyOptions(const v1::Policy& policy, std::uint64_t generation);
 std::vector<hooks::ModuleSpec> MakeModuleSpecs(const v1::Config& config, const std::string& file);
 spool::RocksSpool::Options MakeSpoolOptions(const config::Settings& settings,
                                             base::Registry* registry);

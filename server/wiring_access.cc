@@ -5,12 +5,15 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "server/config/hosts.h"
 #include "server/config/settings.h"
+#include "server/config/values.h"
 
 namespace postern {
 namespace {
@@ -25,15 +28,22 @@ std::vector<std::string> ToVector(const Strings& strings) {
   return {strings.begin(), strings.end()};
 }
 
+// As the domains of mail are compared: a glob in another form would never match.
+std::vector<std::string> ToGlobs(const Strings& domains) {
+  std::vector<std::string> globs;
+  for (const std::string& domain : domains) globs.push_back(config::NormalGlob(domain));
+  return globs;
+}
+
 bridge::Filter ToFilter(const Strings& domains, const Strings& bindings) {
-  return {ToVector(domains), ToVector(bindings)};
+  return {ToGlobs(domains), ToVector(bindings)};
 }
 
 rpc::Rights ToRights(const v1::Rights& rights) {
   rpc::Rights out;
   if (rights.has_submit()) {
     out.submit =
-        rpc::SubmitRight{ToVector(rights.submit().sender_domains()),
+        rpc::SubmitRight{ToGlobs(rights.submit().sender_domains()),
                          ToVector(rights.submit().bindings()), ToVector(rights.submit().tenants())};
   }
   if (rights.has_watch()) {
@@ -46,6 +56,29 @@ rpc::Rights ToRights(const v1::Rights& rights) {
   out.control = rights.control();
   out.all = rights.all();
   return out;
+}
+
+std::optional<bridge::DefaultVerdict> ToVerdict(v1::DefaultVerdict verdict) {
+  switch (verdict) {
+    case v1::DEFAULT_VERDICT_KEEP:
+      return bridge::DefaultVerdict::kKeep;
+    case v1::DEFAULT_VERDICT_SHUTDOWN:
+      return bridge::DefaultVerdict::kShutdown;
+    default:
+      return std::nullopt;
+  }
+}
+
+template <typename Rule>
+bridge::DefaultRule ToRule(const Rule& rule) {
+  bridge::DefaultRule result;
+  result.verdict = ToVerdict(rule.default_verdict());
+  for (const v1::CauseDefault& by_cause : rule.cause_defaults()) {
+    // Both enums count the causes alike (policy.h, types.proto).
+    const auto cause = static_cast<std::size_t>(by_cause.cause());
+    if (cause < result.by_cause.size()) result.by_cause[cause] = ToVerdict(by_cause.verdict());
+  }
+  return result;
 }
 
 absl::StatusOr<std::string> ReadToken(const std::string& path) {
@@ -123,6 +156,29 @@ absl::StatusOr<rpc::AccessOptions> MakeAccessOptions(const v1::Config& config,
   if (config.policy().has_max_verdicts_per_second()) {
     options.max_verdicts_per_second = static_cast<int>(config.policy().max_verdicts_per_second());
   }
+  return options;
+}
+
+bridge::PolicyOptions MakePolicyOptions(const v1::Policy& policy, std::uint64_t generation) {
+  bridge::PolicyOptions options;
+  options.config_generation = generation;
+  if (policy.has_timeout()) options.timeout = config::FromProto(policy.timeout());
+  options.defaults = ToRule(policy);
+  for (const v1::PolicyDomainRule& rule : policy.domains()) {
+    options.domains.push_back({config::NormalGlob(rule.domain()), ToRule(rule)});
+  }
+  for (const v1::PolicyProviderRule& rule : policy.providers()) {
+    bridge::ProviderRule provider;
+    provider.name = rule.name();
+    provider.rule = ToRule(rule);
+    if (rule.has_max_timeout()) provider.max_timeout = config::FromProto(rule.max_timeout());
+    options.providers.push_back(std::move(provider));
+  }
+  if (policy.has_max_wait_share()) options.max_wait_share = policy.max_wait_share();
+  if (policy.has_max_streams()) options.max_streams = policy.max_streams();
+  if (policy.has_event_ring_events()) options.ring_events = policy.event_ring_events();
+  if (policy.has_event_ring_age()) options.ring_age = config::FromProto(policy.event_ring_age());
+  options.bridge_first = policy.bridge_place() == v1::BRIDGE_PLACE_FIRST;
   return options;
 }
 

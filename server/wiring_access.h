@@ -1,10 +1,13 @@
-// Wiring of gRPC: where it is served, and who may call. Reads the files that this takes.
+// Wiring of gRPC: where it is served, who may call, and by which rules policy clients are judged.
+// Reads the files that this takes. Domain globs are brought to the form that queues have.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "postern/v1/config.pb.h"
+#include "server/bridge/policy.h"
 #include "server/rpc/server.h"
 
 namespace postern {
@@ -17,5 +20,7 @@ absl::StatusOr<rpc::ServerOptions> MakeRpcOptions(const v1::Config& config,
 // The part of it that may change while the server runs.
 absl::StatusOr<rpc::AccessOptions> MakeAccessOptions(const v1::Config& config,
                                                      const std::string& source);
+
+bridge::PolicyOptions MakePolicyOptions(const v1::Policy& policy, std::uint64_t generation);
 
 }  // namespace postern

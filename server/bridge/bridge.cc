@@ -46,11 +46,21 @@ struct Bridge::Parts {
         [this] { return static_cast<double>(switches.List().size()); });
   }
 
+  std::shared_ptr<const Matcher> Share(Matcher matcher) {
+    return matchers.Share(std::make_shared<const Matcher>(std::move(matcher)));
+  }
+  // The provider of a name, which may be a new one.
+  absl::StatusOr<ProviderPtr> ProviderFor(const std::string& name) {
+    scopes.Expire();  // what is over must not keep a name
+    return providers.Get(name);
+  }
+
   const PolicyOptions options;
   const Encoder encoder;
   const base::Clock& clock;
   DefaultTable defaults;
   PolicySwitch switches;
+  MatcherPool matchers;  // of clients that decide
   ScopeTable scopes;
   ProviderTable providers;
   Fanout fanout;
@@ -104,7 +114,7 @@ absl::StatusOr<std::unique_ptr<Subscription>> Bridge::Watch(
   StreamSpec spec;
   spec.id = parts.next_stream.fetch_add(1, std::memory_order_relaxed);
   spec.kinds = request.kinds.empty() ? KindSet::Default() : request.kinds;
-  spec.matcher = *std::move(matcher);
+  spec.matcher = std::make_shared<const Matcher>(*std::move(matcher));
   spec.counts = &parts.fanout.CountsFor("watch", "", request.client);
   auto stream = std::make_shared<Stream>(std::move(spec), parts.options, parts.clock, parts.encoder,
                                          std::move(subscriber));
@@ -113,7 +123,7 @@ absl::StatusOr<std::unique_ptr<Subscription>> Bridge::Watch(
   if (!head.ok()) return head.status();
   if (snapshot) {
     stream->SetSnapshot(
-        {*head, parts.connections.List(stream->spec().matcher, parts.clock.Steady())});
+        {*head, parts.connections.List(*stream->spec().matcher, parts.clock.Steady())});
   }
   return std::unique_ptr<Subscription>(new WatchSession(parts.fanout, std::move(stream)));
 }
@@ -126,7 +136,10 @@ absl::StatusOr<std::unique_ptr<DecideSession>> Bridge::Attach(
   }
   absl::StatusOr<Matcher> matcher = Matcher::Create(std::move(request.filter));
   if (!matcher.ok()) return matcher.status();
-  absl::StatusOr<Provider*> provider = parts.providers.Get(request.provider);
+  // All that may refuse it comes before its name is remembered.
+  const absl::Status room = parts.fanout.CheckRoom(parts.providers.Find(request.provider).get());
+  if (!room.ok()) return room;
+  const absl::StatusOr<ProviderPtr> provider = parts.ProviderFor(request.provider);
   if (!provider.ok()) return provider.status();
 
   StreamSpec spec;
@@ -135,7 +148,7 @@ absl::StatusOr<std::unique_ptr<DecideSession>> Bridge::Attach(
   spec.provider_id = absl::StrCat(request.provider, "/", spec.id);
   spec.identity = request.identity;
   spec.kinds = request.kinds.empty() ? KindSet::Default() : request.kinds;
-  spec.matcher = *std::move(matcher);
+  spec.matcher = parts.Share(*std::move(matcher));
   spec.ask = request.ask;
   spec.shadow = request.shadow;
   spec.priority = std::clamp(request.priority, -100, 100);
@@ -152,7 +165,7 @@ absl::StatusOr<std::unique_ptr<DecideSession>> Bridge::Attach(
   attached.priority = spec.priority;
   attached.timeout = parts.defaults.TimeoutFor(request.provider, request.timeout);
   attached.kinds = spec.kinds;
-  attached.filter = spec.matcher.filter();
+  attached.filter = spec.matcher->filter();
   attached.default_verdict = parts.defaults.ForAnyDomain(request.provider, request.default_verdict);
 
   auto stream = std::make_shared<Stream>(std::move(spec), parts.options, parts.clock, parts.encoder,
@@ -164,7 +177,7 @@ absl::StatusOr<std::unique_ptr<DecideSession>> Bridge::Attach(
   (*provider)->SetAttached(attached, request.default_verdict);
   if (snapshot) {
     stream->SetSnapshot(
-        {*head, parts.connections.List(stream->spec().matcher, parts.clock.Steady())});
+        {*head, parts.connections.List(*stream->spec().matcher, parts.clock.Steady())});
   }
   base::Log().info(
       "bridge: {} attached by {}", attached.provider_id,
@@ -180,39 +193,43 @@ absl::StatusOr<std::vector<VerdictResult>> Bridge::PostVerdicts(const std::strin
   if (!ValidProviderName(provider)) {
     return absl::InvalidArgumentError("provider: must be 1 to 64 of [a-z0-9._-]");
   }
-  const absl::StatusOr<Provider*> known = parts_->providers.Get(provider);
-  if (!known.ok()) return known.status();
-  const absl::StatusOr<Matcher> matcher = Matcher::Create(within);
+  absl::StatusOr<Matcher> matcher = Matcher::Create(within);
   if (!matcher.ok()) return matcher.status();
-  std::vector<VerdictResult> results;
-  for (Verdict& verdict : verdicts) {
-    results.push_back(parts_->desk.Post(*known, by, *matcher, std::move(verdict)));
-    (*known)->CountResult(results.back().status, /*shadow=*/false);
-  }
-  return results;
+  Giver giver{parts_->providers.Find(provider), by, parts_->Share(*std::move(matcher))};
+  return parts_->desk.Post(
+      std::move(giver), [&] { return parts_->ProviderFor(provider); }, std::move(verdicts));
 }
 
 absl::Status Bridge::SaveScopes(
     const std::function<absl::Status(const ScopeTable::Kept& rules)>& save) {
-  return parts_->scopes.Save(save);
+  absl::Status status = parts_->scopes.Save(save);
+  parts_->matchers.Purge();
+  return status;
 }
 
 void Bridge::RestoreScope(const std::string& provider, ScopeRule rule) {
-  const absl::StatusOr<Provider*> known = parts_->providers.Get(provider);
-  if (known.ok()) parts_->scopes.Restore(*known, std::move(rule));
+  const absl::StatusOr<ProviderPtr> known = parts_->ProviderFor(provider);
+  if (rule.within) rule.within = parts_->matchers.Share(std::move(rule.within));
+  if (known.ok()) return parts_->scopes.Restore(*known, std::move(rule));
+  base::Log().warn("bridge: a rule for {} of {} is not restored: {}", rule.target.domain, provider,
+                   std::string(known.status().message()));
 }
 
 PolicySwitch& Bridge::policy_switch() { return parts_->switches; }
 
 std::vector<ProviderStatus> Bridge::ListProviders() const {
   std::vector<ProviderStatus> list;
-  for (const Provider* provider : parts_->providers.All()) {
-    list.push_back(provider->Status(parts_->clock.Steady()));
-    list.back().scopes = parts_->scopes.CountOf(provider);
-    list.back().position = parts_->switches.For(provider->name());
-    for (const StreamPtr& stream : parts_->fanout.StreamsOf(provider)) {
-      list.back().streams.push_back(stream->spec().provider_id);
+  for (const ProviderPtr& provider : parts_->providers.All()) {
+    std::vector<std::string> ids;
+    std::array<bool, 2> attached{};  // [shadow]
+    for (const StreamPtr& stream : parts_->fanout.StreamsOf(provider.get())) {
+      ids.push_back(stream->spec().provider_id);
+      attached[stream->spec().shadow ? 1 : 0] = true;
     }
+    list.push_back(provider->Status(parts_->clock.Steady(), attached[0], attached[1]));
+    list.back().streams = std::move(ids);
+    list.back().scopes = parts_->scopes.CountOf(provider.get());
+    list.back().position = parts_->switches.For(provider->name());
   }
   return list;
 }

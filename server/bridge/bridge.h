@@ -94,16 +94,19 @@ class DecideSession : public Subscription {
   virtual absl::Status Acknowledge(std::uint64_t position) = 0;
 
   // No more events and questions; open ones take the default with cause `disconnect`. What is left
-  // (the last results) can still be taken. Again: does nothing.
+  // (the last results) can still be taken. Again: does nothing. `reason` is for the log, which gets
+  // the first kMaxReasonBytes of it.
   virtual void Detach(absl::string_view reason) = 0;
 };
 
-// One provider name with the counts of all its streams since the start.
+// One provider name with the counts of all its streams since it is known.
 // questions = answered + sum of defaults + cancelled + open.
 struct ProviderStatus {
   std::string name;
-  AskMode ask = AskMode::kSync;       // as attached last
-  bool shadow = false;                // as attached last
+  // As attached last, from `ask` to `default_verdict`; a stream in shadow mode only counts as that
+  // while no other one is attached.
+  AskMode ask = AskMode::kSync;
+  bool shadow = false;
   bool ask_forced_async = false;      // over max_wait_share
   bool shutdowns_suppressed = false;  // by the churn guard
   int priority = 0;
@@ -156,14 +159,15 @@ class Bridge final : public hooks::VerdictSource, public hooks::SessionObserver 
                                                         std::shared_ptr<Subscriber> subscriber);
 
   // Verdicts for connections and scopes in the name of a provider, attached or not; one result for
-  // each. `by`: who gives them; `within`: what they may be about. INVALID_ARGUMENT: the name or the
-  // filter. RESOURCE_EXHAUSTED: too many names.
+  // each. `by`: who gives them; `within`: what they may be about. A name that is new is remembered
+  // only if something is kept for it. INVALID_ARGUMENT: the name or the filter. RESOURCE_EXHAUSTED:
+  // too many names; nothing was kept.
   absl::StatusOr<std::vector<VerdictResult>> PostVerdicts(const std::string& provider,
                                                           const std::string& by,
                                                           const Filter& within,
                                                           std::vector<Verdict> verdicts);
 
-  // See ScopeTable::Save.
+  // See ScopeTable::Save. Call it often: it also forgets the rules that are over.
   absl::Status SaveScopes(const std::function<absl::Status(const ScopeTable::Kept& rules)>& save);
   // A rule that an earlier process kept.
   void RestoreScope(const std::string& provider, ScopeRule rule);

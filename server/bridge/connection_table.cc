@@ -4,12 +4,19 @@ namespace postern::bridge {
 
 Part* PendingQuestion::Find(const Provider* provider) {
   for (Part& part : parts) {
-    if (part.provider == provider) return &part;
+    if (part.provider.get() == provider) return &part;
   }
   return nullptr;
 }
 
-ProviderState& Connection::StateOf(Provider* provider) {
+const Standing* Connection::StandingOf(const Provider* provider) const {
+  for (const ProviderState& state : providers) {
+    if (state.provider.get() == provider) return state.standing ? &*state.standing : nullptr;
+  }
+  return nullptr;
+}
+
+ProviderState& Connection::StateOf(const ProviderPtr& provider) {
   for (ProviderState& state : providers) {
     if (state.provider == provider) return state;
   }

@@ -40,7 +40,7 @@ struct Standing {
 struct Part {
   enum class State { kOpen, kAnswered, kDefaulted, kCancelled };
 
-  Provider* provider = nullptr;
+  ProviderPtr provider;
   std::shared_ptr<Stream> stream;  // null: nobody is attached
   State state = State::kOpen;
   absl::Time deadline;
@@ -92,13 +92,14 @@ struct ProviderState {
   // The latest question that a stream in shadow mode was told.
   struct Shadow {
     std::uint32_t number = 0;
+    std::uint64_t stream = 0;  // StreamSpec::id
     absl::Time asked_at;
     Decision answer = Decision::kUnspecified;
     std::optional<bool> effective;  // what was decided without it: true is SHUTDOWN
     bool over = false;              // compared and counted
   };
 
-  Provider* provider = nullptr;
+  ProviderPtr provider;
   std::optional<Standing> standing;
   std::optional<Async> async;
   std::optional<Shadow> shadow;
@@ -127,7 +128,10 @@ struct Connection {
   std::array<absl::Time, 4> closings{};  // of question n at [n % 4], for "how late"
   LastDecision last;
 
-  ProviderState& StateOf(Provider* provider);
+  // Made now if there is none.
+  ProviderState& StateOf(const ProviderPtr& provider);
+  // What the provider said about the connection as a whole; null: nothing.
+  const Standing* StandingOf(const Provider* provider) const;
 };
 
 class ConnectionTable {

@@ -43,7 +43,7 @@ bool QuestionDesk::ReleasePart(Part& part, Part::State state, const Step& step) 
   return true;
 }
 
-bool QuestionDesk::ShutdownCounts(Provider* provider, const Step& step) {
+bool QuestionDesk::ShutdownCounts(const ProviderPtr& provider, const Step& step) {
   ProviderState& state = step.connection.StateOf(provider);
   if (!std::exchange(state.said_shutdown, true)) {
     provider->OnShutdown(step.now, step.connection.deliveries);

@@ -17,16 +17,16 @@ constexpr std::size_t kMaxCountedClients = 256;
 
 const Match::Replicas* Match::Find(const Provider* provider) const {
   for (const Replicas& replicas : providers) {
-    if (replicas.provider == provider) return &replicas;
+    if (replicas.provider.get() == provider) return &replicas;
   }
   return nullptr;
 }
 
-const StreamPtr* OwnerOf(const Match::Replicas& replicas, const base::Id& connection) {
+const StreamPtr* OwnerOf(const std::vector<StreamPtr>& streams, const base::Id& connection) {
   const StreamPtr* owner = nullptr;
   std::size_t highest = 0;
-  for (const StreamPtr& stream : replicas.streams) {
-    if (replicas.streams.size() == 1) return &stream;
+  for (const StreamPtr& stream : streams) {
+    if (streams.size() == 1) return &stream;
     const std::size_t weight = absl::HashOf(connection, stream->spec().id);
     if (owner == nullptr || weight > highest) {
       owner = &stream;
@@ -112,14 +112,16 @@ void Fanout::Push(const Match& match, const Event& event, EventKind kind, Notifi
     if (!stream->spec().kinds.Has(kind)) return;
     const std::uint64_t dropped = stream->Push(event, notify);
     if (dropped > 0) stream->spec().counts->dropped->Add(dropped);
-    if (Provider* provider = stream->spec().provider) {
+    if (Provider* provider = stream->spec().provider.get()) {
       provider->CountEvent(dropped, stream->spec().shadow);
     }
   };
   for (const StreamPtr& stream : match.watches) push(stream);
   for (const Match::Replicas& replicas : match.providers) {
-    const StreamPtr* owner = OwnerOf(replicas, event.data->connection->id);
-    if (owner != nullptr) push(*owner);
+    for (const auto* streams : {&replicas.streams, &replicas.shadows}) {
+      const StreamPtr* owner = OwnerOf(*streams, event.data->connection->id);
+      if (owner != nullptr) push(*owner);
+    }
   }
 }
 
@@ -132,11 +134,18 @@ void Fanout::StopRecordingIfUnused(absl::Time now) {
 std::shared_ptr<const Match> Fanout::MakeMatch(const mail::PairKey& pair) const {
   auto match = std::make_shared<Match>();
   match->generation = generation_.load(std::memory_order_relaxed);
+  const auto replicas_of = [&match](const ProviderPtr& provider) -> Match::Replicas& {
+    for (Match::Replicas& replicas : match->providers) {
+      if (replicas.provider == provider) return replicas;
+    }
+    match->providers.emplace_back().provider = provider;
+    return match->providers.back();
+  };
   std::vector<const Provider*> attached;
   for (const StreamPtr& stream : streams_) {
     const StreamSpec& spec = stream->spec();
-    if (spec.provider != nullptr) attached.push_back(spec.provider);
-    if (!spec.matcher.Matches(pair.domain, pair.binding)) continue;
+    if (spec.provider != nullptr && !spec.shadow) attached.push_back(spec.provider.get());
+    if (!spec.matcher->Matches(pair.domain, pair.binding)) continue;
     for (int i = 0; i < kEventKindCount; ++i) {
       const auto kind = static_cast<EventKind>(i);
       if (spec.kinds.Has(kind)) match->kinds = match->kinds.With(kind);
@@ -145,18 +154,14 @@ std::shared_ptr<const Match> Fanout::MakeMatch(const mail::PairKey& pair) const 
       match->watches.push_back(stream);
       continue;
     }
-    auto it = std::find_if(match->providers.begin(), match->providers.end(),
-                           [&spec](const auto& r) { return r.provider == spec.provider; });
-    if (it == match->providers.end()) {
-      it = match->providers.insert(it, Match::Replicas{spec.provider, {}});
-    }
-    it->streams.push_back(stream);
+    Match::Replicas& replicas = replicas_of(spec.provider);
+    (spec.shadow ? replicas.shadows : replicas.streams).push_back(stream);
   }
   // An attached provider whose filter does not match has said that the pair is none of its
   // business.
-  for (Provider* provider : providers_.expected()) {
-    if (std::find(attached.begin(), attached.end(), provider) == attached.end()) {
-      match->providers.push_back({provider, {}});
+  for (const ProviderPtr& provider : providers_.expected()) {
+    if (std::find(attached.begin(), attached.end(), provider.get()) == attached.end()) {
+      replicas_of(provider).missing = true;
     }
   }
   return match;
@@ -182,15 +187,19 @@ void Fanout::Rerouted() {
   ReroutedLocked();
 }
 
-absl::Status Fanout::CheckLimits(const StreamPtr& stream) {
+absl::Status Fanout::CheckRoom(const Provider* provider) const {
+  base::MutexLock lock(routes_mu_);
+  return CheckLimits(provider);
+}
+
+absl::Status Fanout::CheckLimits(const Provider* provider) const {
   if (streams_.size() >= options_.max_streams) {
     return absl::ResourceExhaustedError(
         absl::StrCat("policy.max_streams: ", options_.max_streams, " streams are open"));
   }
-  const Provider* provider = stream->spec().provider;
   if (provider == nullptr) return absl::OkStatus();
   const auto replicas = std::count_if(streams_.begin(), streams_.end(), [provider](const auto& s) {
-    return s->spec().provider == provider;
+    return s->spec().provider.get() == provider;
   });
   if (static_cast<std::size_t>(replicas) >= options_.max_streams_per_provider) {
     return absl::ResourceExhaustedError(
@@ -223,7 +232,8 @@ absl::StatusOr<std::uint64_t> Fanout::Add(const StreamPtr& stream, std::optional
     if (stream_count_ == 0 && active_.load(std::memory_order_relaxed)) StopRecordingIfUnused(now);
     {
       base::MutexLock routes_lock(routes_mu_);
-      if (absl::Status status = CheckLimits(stream); !status.ok()) return status;
+      const Provider* provider = stream->spec().provider.get();
+      if (absl::Status status = CheckLimits(provider); !status.ok()) return status;
       streams_.push_back(stream);
       if (drain_) stream->Drain(*drain_, &nobody);
       ReroutedLocked();
@@ -252,7 +262,7 @@ absl::StatusOr<std::uint64_t> Fanout::Add(const StreamPtr& stream, std::optional
       const Event& event = span.events->data()[i];
       const mail::PairKey& pair = *event.data->connection->pair;
       if (event.sequence > after->sequence && spec.kinds.Has(event.data->kind()) &&
-          spec.matcher.Matches(pair.domain, pair.binding)) {
+          spec.matcher->Matches(pair.domain, pair.binding)) {
         replay.push_back(event);
       }
     }
@@ -276,7 +286,7 @@ std::vector<StreamPtr> Fanout::StreamsOf(const Provider* provider) const {
   base::MutexLock lock(routes_mu_);
   std::vector<StreamPtr> streams;
   for (const StreamPtr& stream : streams_) {
-    if (stream->spec().provider == provider) streams.push_back(stream);
+    if (stream->spec().provider.get() == provider) streams.push_back(stream);
   }
   return streams;
 }

@@ -29,9 +29,13 @@ using StreamPtr = std::shared_ptr<Stream>;
 
 // The streams that are about one pair. Immutable.
 struct Match {
+  // Of one provider.
   struct Replicas {
-    Provider* provider = nullptr;
-    std::vector<StreamPtr> streams;  // none: expected, but nobody is attached
+    ProviderPtr provider;
+    std::vector<StreamPtr> streams;  // whose verdicts count
+    std::vector<StreamPtr> shadows;  // asked beside them, as if they were not there
+    // Expected, but nobody is attached whose verdicts count: a default stands in.
+    bool missing = false;
   };
   std::uint64_t generation = 0;
   std::vector<StreamPtr> watches;
@@ -41,8 +45,8 @@ struct Match {
   const Replicas* Find(const Provider* provider) const;
 };
 
-// The replica that a connection sticks to (rendezvous hash); null when there is none.
-const StreamPtr* OwnerOf(const Match::Replicas& replicas, const base::Id& connection);
+// Which of these streams a connection sticks to (rendezvous hash); null when there is none.
+const StreamPtr* OwnerOf(const std::vector<StreamPtr>& streams, const base::Id& connection);
 
 class Fanout {
  public:
@@ -61,6 +65,8 @@ class Fanout {
   // Returns the head sequence at that point.
   absl::StatusOr<std::uint64_t> Add(const StreamPtr& stream, std::optional<Cursor> after,
                                     bool* need_snapshot);
+  // Would one more stream of the provider be within the limits? `provider` null: of a new one.
+  absl::Status CheckRoom(const Provider* provider) const;
   void Remove(const StreamPtr& stream);
   std::vector<StreamPtr> StreamsOf(const Provider* provider) const;
   void Drain(absl::Time deadline);
@@ -68,14 +74,15 @@ class Fanout {
   void Rerouted();
 
   // What is counted for a client's streams: its provider's name or its identity. `mode`:
-  // kModeNames,
-  // "" for a watch. Those beyond 256 clients are "other" together. As long-lived as this.
+  // kModeNames, "" for a watch. Those beyond 256 clients are "other" together. As long-lived as
+  // this.
   const StreamCounts& CountsFor(const char* kind, const char* mode, const std::string& client);
   std::uint64_t epoch() const { return epoch_; }
   std::uint64_t head_sequence() const { return sequence_.load(std::memory_order_relaxed); }
 
  private:
-  absl::Status CheckLimits(const StreamPtr& stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(routes_mu_);
+  absl::Status CheckLimits(const Provider* provider) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(routes_mu_);
   std::shared_ptr<const Match> MakeMatch(const mail::PairKey& pair) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(routes_mu_);
   void ReroutedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(routes_mu_);

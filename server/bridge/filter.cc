@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -14,23 +15,31 @@ absl::Status CheckEntry(absl::string_view field, std::size_t index, absl::string
   if (entry.empty()) {
     return absl::InvalidArgumentError(absl::StrCat("filter.", field, "[", index, "]: empty"));
   }
-  if (entry.size() > kMaxGlobBytes) {
+  return absl::OkStatus();
+}
+
+absl::Status CheckSizes(absl::string_view field, const std::vector<std::string>& entries) {
+  if (entries.size() > kMaxGlobs) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("filter.", field, "[", index, "]: over ", kMaxGlobBytes, " bytes"));
+        absl::StrCat("filter.", field, ": over ", kMaxGlobs, " entries"));
+  }
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].size() <= kMaxGlobBytes) continue;
+    return absl::ResourceExhaustedError(
+        absl::StrCat("filter.", field, "[", i, "]: over ", kMaxGlobBytes, " bytes"));
   }
   return absl::OkStatus();
 }
 
-absl::Status CheckCount(absl::string_view field, std::size_t count) {
-  if (count <= kMaxGlobs) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat("filter.", field, ": over ", kMaxGlobs));
-}
-
 }  // namespace
 
+absl::Status CheckLimits(const Filter& filter) {
+  if (absl::Status s = CheckSizes("domains", filter.domains); !s.ok()) return s;
+  return CheckSizes("bindings", filter.bindings);
+}
+
 absl::StatusOr<Matcher> Matcher::Create(Filter filter) {
-  if (absl::Status s = CheckCount("domains", filter.domains.size()); !s.ok()) return s;
-  if (absl::Status s = CheckCount("bindings", filter.bindings.size()); !s.ok()) return s;
+  if (absl::Status s = CheckLimits(filter); !s.ok()) return s;
   Matcher matcher;
   matcher.every_domain_ = filter.domains.empty();
   for (std::size_t i = 0; i < filter.domains.size(); ++i) {
@@ -70,6 +79,25 @@ bool Matcher::MatchesDomain(absl::string_view domain) const {
 
 bool Matcher::Matches(absl::string_view domain, absl::string_view binding) const {
   return (bindings_.empty() || bindings_.contains(binding)) && MatchesDomain(domain);
+}
+
+std::size_t MatcherPool::Hash::operator()(const std::shared_ptr<const Matcher>& matcher) const {
+  return absl::HashOf(matcher->filter().domains, matcher->filter().bindings);
+}
+
+bool MatcherPool::Same::operator()(const std::shared_ptr<const Matcher>& a,
+                                   const std::shared_ptr<const Matcher>& b) const {
+  return a->filter() == b->filter();
+}
+
+std::shared_ptr<const Matcher> MatcherPool::Share(std::shared_ptr<const Matcher> matcher) {
+  base::MutexLock lock(mu_);
+  return *known_.insert(std::move(matcher)).first;
+}
+
+void MatcherPool::Purge() {
+  base::MutexLock lock(mu_);
+  absl::erase_if(known_, [](const auto& matcher) { return matcher.use_count() == 1; });
 }
 
 std::size_t Specificity(absl::string_view glob, absl::string_view domain) {

@@ -51,7 +51,7 @@ struct PolicyOptions {
   double max_wait_share = 0.1;  // of session time over 10 s; 1 or more: never
   std::size_t max_streams = 256;
   std::size_t max_streams_per_provider = 32;
-  std::size_t max_providers = 256;        // names ever attached
+  std::size_t max_providers = 256;        // names in use beside those of `providers`
   std::size_t max_open_questions = 1024;  // per provider
   std::size_t ring_events = 65536;
   absl::Duration ring_age = absl::Minutes(5);

@@ -1,6 +1,7 @@
 #include "server/bridge/provider.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
@@ -26,11 +27,20 @@ bool ValidProviderName(absl::string_view name) {
   });
 }
 
-Provider::Provider(std::string name, const PolicyOptions& options, base::Registry& registry)
+Provider::Provider(std::string name, const PolicyOptions& options, base::Registry* registry)
     : name_(std::move(name)),
       max_open_(options.max_open_questions),
-      verdicts_(DecisionCounters(registry, name_)),
+      own_registry_(registry == nullptr ? std::make_unique<base::Registry>() : nullptr),
       wait_share_(options.max_wait_share) {
+  AddCounts(registry == nullptr ? *own_registry_ : *registry);
+}
+
+Provider::~Provider() {
+  for (base::Gauge* gauge : {breaker_state_, forced_async_gauge_, suppressed_gauge_}) gauge->Set(0);
+}
+
+void Provider::AddCounts(base::Registry& registry) {
+  verdicts_ = DecisionCounters(registry, name_);
   const base::Labels labels = {{"provider", name_}};
   const base::Labels enforced = {{"provider", name_}, {"mode", kModeNames[0]}};
   questions_ = &registry.AddCounter("postern_policy_questions_total",
@@ -109,8 +119,8 @@ bool Provider::AllowedByBreaker(absl::Time now) {
   return allowed;
 }
 
-void Provider::OnAnswer(absl::Time now, absl::Duration latency, bool shadow) {
-  latency_[shadow ? 1 : 0]->Observe(latency);
+void Provider::OnAnswer(absl::Time now, absl::Duration latency) {
+  latency_[0]->Observe(latency);
   base::MutexLock lock(mu_);
   breaker_.OnSuccess(now);
   ShowBreaker(now);
@@ -175,8 +185,9 @@ bool Provider::Suppressed(absl::Time now) {
 
 void Provider::SetAttached(const Attached& attached, std::optional<DefaultVerdict> asked_default) {
   base::MutexLock lock(mu_);
-  attached_ = attached;
-  asked_default_ = asked_default;
+  last_was_shadow_ = attached.shadow;
+  attached_[attached.shadow ? 1 : 0] = attached;
+  if (!attached.shadow) asked_default_ = asked_default;
 }
 
 std::optional<DefaultVerdict> Provider::asked_default() const {
@@ -184,17 +195,20 @@ std::optional<DefaultVerdict> Provider::asked_default() const {
   return asked_default_;
 }
 
-ProviderStatus Provider::Status(absl::Time now) const {
+ProviderStatus Provider::Status(absl::Time now, bool enforcing, bool shadowing) const {
   ProviderStatus status;
   status.name = name_;
   {
     base::MutexLock lock(mu_);
-    status.ask = attached_.ask;
-    status.shadow = attached_.shadow;
-    status.priority = attached_.priority;
-    status.filter = attached_.filter;
-    status.timeout = attached_.timeout;
-    status.default_verdict = attached_.default_verdict;
+    // Whose word counts goes before who is only compared with it.
+    const bool shadow = !enforcing && (shadowing || last_was_shadow_);
+    const Attached& attached = attached_[shadow ? 1 : 0];
+    status.ask = attached.ask;
+    status.shadow = shadow;
+    status.priority = attached.priority;
+    status.filter = attached.filter;
+    status.timeout = attached.timeout;
+    status.default_verdict = attached.default_verdict;
     status.ask_forced_async = forced_async_;
     status.shutdowns_suppressed = suppressed_;
     status.answer_time = answer_time_;
@@ -225,39 +239,69 @@ ProviderTable::ProviderTable(const PolicyOptions& options, base::Registry& regis
 }
 
 void ProviderTable::SetExpected(const std::vector<ProviderRule>& rules) {
-  std::vector<Provider*> expected;
-  for (const ProviderRule& rule : rules) {
-    if (const auto provider = Get(rule.name); provider.ok()) {
-      expected.push_back(*provider);
-    } else {
-      base::Log().warn("bridge: policy.providers: {}: {}", rule.name, provider.status().message());
-    }
-  }
   base::MutexLock lock(mu_);
+  std::vector<ProviderPtr> expected;
+  for (const ProviderRule& rule : rules) {
+    registered_.insert(rule.name);
+    expected.push_back(GetLocked(rule.name));
+  }
   expected_ = std::move(expected);
 }
 
-std::vector<Provider*> ProviderTable::expected() const {
+std::vector<ProviderPtr> ProviderTable::expected() const {
   base::MutexLock lock(mu_);
   return expected_;
 }
 
-absl::StatusOr<Provider*> ProviderTable::Get(const std::string& name) {
+ProviderPtr ProviderTable::Find(const std::string& name) const {
   base::MutexLock lock(mu_);
   const auto it = providers_.find(name);
-  if (it != providers_.end()) return it->second.get();
-  if (providers_.size() >= options_.max_providers) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("provider: over ", options_.max_providers, " names were attached"));
-  }
-  auto provider = std::make_unique<Provider>(name, options_, registry_);
-  return providers_.emplace(name, std::move(provider)).first->second.get();
+  return it == providers_.end() ? nullptr : it->second.provider;
 }
 
-std::vector<Provider*> ProviderTable::All() const {
+absl::StatusOr<ProviderPtr> ProviderTable::Get(const std::string& name) {
   base::MutexLock lock(mu_);
-  std::vector<Provider*> all;
-  for (const auto& [name, provider] : providers_) all.push_back(provider.get());
+  const std::size_t most = options_.max_providers + expected_.size();
+  while (!providers_.contains(name) && providers_.size() >= most) {
+    if (MakePlace()) continue;
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "provider: ", options_.max_providers, " names are in use beside the configured ones"));
+  }
+  return GetLocked(name);
+}
+
+bool ProviderTable::MakePlace() {
+  auto oldest = providers_.end();
+  for (auto it = providers_.begin(); it != providers_.end(); ++it) {
+    // Nobody gets at a provider but from here or from who holds it: once unused, it stays so.
+    if (it->second.provider.use_count() > 1) continue;
+    if (oldest == providers_.end() || it->second.used < oldest->second.used) oldest = it;
+  }
+  if (oldest == providers_.end()) return false;
+  providers_.erase(oldest);
+  return true;
+}
+
+ProviderPtr ProviderTable::GetLocked(const std::string& name) {
+  Entry& entry = providers_[name];
+  entry.used = ++uses_;
+  if (entry.provider) return entry.provider;
+  if (registered_.size() < options_.max_providers + expected_.size()) registered_.insert(name);
+  const bool registered = registered_.contains(name);
+  if (!registered && !std::exchange(warned_, true)) {
+    base::Log().warn(
+        "bridge: provider {}: over {} names since the start: those that policy.providers does not "
+        "have are counted in ListProviders only, no longer in metrics",
+        name, options_.max_providers);
+  }
+  entry.provider = std::make_shared<Provider>(name, options_, registered ? &registry_ : nullptr);
+  return entry.provider;
+}
+
+std::vector<ProviderPtr> ProviderTable::All() const {
+  base::MutexLock lock(mu_);
+  std::vector<ProviderPtr> all;
+  for (const auto& [name, entry] : providers_) all.push_back(entry.provider);
   return all;
 }
 

@@ -1,5 +1,5 @@
 // Provider: one name under which remote clients attach: its counts, its breaker and its guards.
-// ProviderTable: all of them; a name is remembered for the life of the process.
+// ProviderTable: all of them; a name is remembered until its place is needed for another one.
 //
 // Invariant: questions = answered + sum of defaults + cancelled + open.
 // Thread: any.
@@ -9,6 +9,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,12 @@ bool ValidProviderName(absl::string_view name);
 
 class Provider {
  public:
-  Provider(std::string name, const PolicyOptions& options, base::Registry& registry);
+  // `registry` null: what is counted is seen in Status() only.
+  Provider(std::string name, const PolicyOptions& options, base::Registry* registry);
+  // What it shows in the registry reads as that of a name that nobody uses.
+  ~Provider();
+  Provider(const Provider&) = delete;
+  Provider& operator=(const Provider&) = delete;
 
   const std::string& name() const { return name_; }
 
@@ -50,7 +56,9 @@ class Provider {
 
   // ---- breaker ----
   bool AllowedByBreaker(absl::Time now);
-  void OnAnswer(absl::Time now, absl::Duration latency, bool shadow = false);
+  void OnAnswer(absl::Time now, absl::Duration latency);
+  // Of a client in shadow mode: it is timed, and says nothing about those that are waited for.
+  void OnShadowAnswer(absl::Duration latency) { latency_[1]->Observe(latency); }
   void OnFailure(absl::Time now);
   void OnDropped(absl::Time now);
 
@@ -66,20 +74,22 @@ class Provider {
 
   // ---- what was attached last ----
   void SetAttached(const Attached& attached, std::optional<DefaultVerdict> asked_default);
-  // What the last Attach asked for.
+  // What the last Attach asked for that was not in shadow mode.
   std::optional<DefaultVerdict> asked_default() const;
 
-  // `streams` is left empty.
-  ProviderStatus Status(absl::Time now) const;
+  // What it is now, when `enforcing` and `shadowing` streams are attached; `streams` is left empty.
+  ProviderStatus Status(absl::Time now, bool enforcing, bool shadowing) const;
 
  private:
+  void AddCounts(base::Registry& registry);
   void AddCountsOf(std::size_t shadow, base::Registry& registry);
   void ShowBreaker(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::string name_;
   const std::uint64_t max_open_;
-  base::Counter* questions_;
-  base::Counter* cancelled_;
+  const std::unique_ptr<base::Registry> own_registry_;  // null: the one that it was given
+  base::Counter* questions_ = nullptr;
+  base::Counter* cancelled_ = nullptr;
   std::array<base::Counter*, 2> events_{};                                    // [shadow]
   std::array<base::Counter*, 2> events_dropped_{};                            // [shadow]
   std::array<base::Counter*, 4> verdicts_{};                                  // [decision]
@@ -87,9 +97,9 @@ class Provider {
   std::array<std::array<base::Counter*, kVerdictStatusCount>, 2> results_{};  // [shadow][status]
   std::array<base::Counter*, kShadowOutcomeCount> shadow_{};                  // [outcome]
   std::array<base::Histogram*, 2> latency_{};                                 // [shadow]
-  base::Gauge* breaker_state_;
-  base::Gauge* forced_async_gauge_;
-  base::Gauge* suppressed_gauge_;
+  base::Gauge* breaker_state_ = nullptr;
+  base::Gauge* forced_async_gauge_ = nullptr;
+  base::Gauge* suppressed_gauge_ = nullptr;
   std::atomic<std::uint64_t> open_{0};
 
   mutable base::Mutex mu_;
@@ -100,30 +110,51 @@ class Provider {
   bool suppressed_ ABSL_GUARDED_BY(mu_) = false;
   absl::Duration answer_time_ ABSL_GUARDED_BY(mu_);
   absl::Duration slowest_answer_ ABSL_GUARDED_BY(mu_);
-  Attached attached_ ABSL_GUARDED_BY(mu_);
+  std::array<Attached, 2> attached_ ABSL_GUARDED_BY(mu_);  // [shadow]
+  bool last_was_shadow_ ABSL_GUARDED_BY(mu_) = false;
   std::optional<DefaultVerdict> asked_default_ ABSL_GUARDED_BY(mu_);
 };
+
+// Whoever refers to a provider (a stream, a rule for a scope, a connection that it was asked about)
+// holds it by one of these: so the table knows which names nobody needs any more.
+using ProviderPtr = std::shared_ptr<Provider>;
 
 class ProviderTable {
  public:
   // All references must outlive the table.
   ProviderTable(const PolicyOptions& options, base::Registry& registry);
 
-  // The provider of a name, made now if it is new. RESOURCE_EXHAUSTED: max_providers names.
-  absl::StatusOr<Provider*> Get(const std::string& name);
-  // In order of name; valid as long as the table.
-  std::vector<Provider*> All() const;
-  // Those that the configuration has a rule for: while nobody is attached under such a name, its
-  // default stands in.
-  std::vector<Provider*> expected() const;
+  // The provider of a name; null: there is none.
+  ProviderPtr Find(const std::string& name) const;
+  // The same, made now if it is new. When there are max_providers names without a rule in the
+  // configuration already, the one used longest ago that nobody refers to makes place;
+  // RESOURCE_EXHAUSTED: there is none.
+  absl::StatusOr<ProviderPtr> Get(const std::string& name);
+  // In order of name.
+  std::vector<ProviderPtr> All() const;
+  // Those that the configuration has a rule for, which always get a place: while nobody is attached
+  // under such a name, its default stands in.
+  std::vector<ProviderPtr> expected() const;
   void SetExpected(const std::vector<ProviderRule>& rules);
 
  private:
+  struct Entry {
+    ProviderPtr provider;
+    std::uint64_t used = 0;  // the value of uses_ when it was got last
+  };
+
+  ProviderPtr GetLocked(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool MakePlace() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   const PolicyOptions& options_;
   base::Registry& registry_;
   mutable base::Mutex mu_;
-  std::vector<Provider*> expected_ ABSL_GUARDED_BY(mu_);
-  std::map<std::string, std::unique_ptr<Provider>> providers_ ABSL_GUARDED_BY(mu_);
+  std::vector<ProviderPtr> expected_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, Entry> providers_ ABSL_GUARDED_BY(mu_);
+  std::uint64_t uses_ ABSL_GUARDED_BY(mu_) = 0;
+  // Names that the registry has, which never forgets: max_providers, and those with a rule.
+  std::set<std::string> registered_ ABSL_GUARDED_BY(mu_);
+  bool warned_ ABSL_GUARDED_BY(mu_) = false;  // that there are others
 };
 
 }  // namespace postern::bridge

@@ -70,7 +70,7 @@ hooks::VerdictSource::Asked QuestionDesk::Ask(hooks::DeliveryConstruct& construc
     auto fresh = std::make_unique<PendingQuestion>();
     PendingQuestion& question = *fresh;
     AddParts(*match, question, step);
-    const bool shadowed = wait_allowed && AnyShadow(*match, connection);
+    const bool shadowed = wait_allowed && AnyShadow(*match);
     if (question.parts.empty() && !shadowed) return asked;
     question.number = ++connection.last_number;
     if (shadowed) TellShadows(*match, construct, step);
@@ -105,24 +105,25 @@ hooks::VerdictSource::Asked QuestionDesk::Ask(hooks::DeliveryConstruct& construc
 
 void QuestionDesk::AddParts(const Match& match, PendingQuestion& question, const Step& step) {
   for (const Match::Replicas& replicas : match.providers) {
-    Part part;
+    const StreamPtr* owner = OwnerOf(replicas.streams, step.connection.info->id);
+    if (owner == nullptr && !replicas.missing) continue;
+    Part& part = question.parts.emplace_back();
     part.provider = replicas.provider;
-    if (const StreamPtr* owner = OwnerOf(replicas, step.connection.info->id)) part.stream = *owner;
-    if (part.stream && part.stream->spec().shadow) continue;
-    question.parts.push_back(std::move(part));
+    if (owner != nullptr) part.stream = *owner;
   }
   const auto has_part = [&question](const Provider* provider) {
     return question.Find(provider) != nullptr;
   };
   // What stands for the connection stays when who said it has gone.
   for (const ProviderState& state : step.connection.providers) {
-    if (!state.standing || has_part(state.provider)) continue;
+    if (!state.standing || has_part(state.provider.get())) continue;
     question.parts.emplace_back().provider = state.provider;
   }
   // So does what stands for a scope.
   const mail::PairKey& pair = *step.connection.info->pair;
-  for (Provider* provider : scopes_.Providers()) {
-    if (has_part(provider) || !scopes_.Find(provider, pair, step.connection.opened)) continue;
+  for (const ProviderPtr& provider : scopes_.Providers()) {
+    if (has_part(provider.get())) continue;
+    if (!scopes_.Find(provider.get(), pair, step.connection.opened)) continue;
     question.parts.emplace_back().provider = provider;
   }
 }
@@ -153,14 +154,17 @@ void QuestionDesk::TryAtOnce(Part& part, bool wait_allowed, const Step& step) {
 }
 
 bool QuestionDesk::AnswerByStanding(Part& part, const Step& step) {
-  const std::optional<Standing> standing = StandingOf(part.provider, step);
+  const std::optional<Standing> standing = StandingOf(part.provider.get(), step);
   if (!standing) return false;
-  const bool shutdown =
-      standing->decision == Decision::kShutdown &&
-      standing->Due(step.connection.deliveries, step.now - step.connection.opened);
-  Answer(part, DecisionSource::kStanding, shutdown ? Decision::kShutdown : Decision::kKeep,
-         standing->then, standing->reason, step);
+  AnswerBy(*standing, part, step);
   return true;
+}
+
+void QuestionDesk::AnswerBy(const Standing& standing, Part& part, const Step& step) {
+  const bool shutdown = standing.decision == Decision::kShutdown &&
+                        standing.Due(step.connection.deliveries, step.now - step.connection.opened);
+  Answer(part, DecisionSource::kStanding, shutdown ? Decision::kShutdown : Decision::kKeep,
+         standing.then, standing.reason, step);
 }
 
 bool QuestionDesk::AnswerByAsync(Part& part, const Step& step) {

@@ -12,17 +12,30 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <string>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
 #include "server/base/clock.h"
 #include "server/base/metrics.h"
 #include "server/bridge/connection_table.h"
 #include "server/bridge/fanout.h"
 #include "server/bridge/policy.h"
 #include "server/bridge/policy_switch.h"
+#include "server/bridge/scope_batch.h"
 #include "server/bridge/scope_table.h"
 #include "server/hooks/hook_point.h"
 
 namespace postern::bridge {
+
+// In whose name verdicts are given, by whom, and what they may be about.
+struct Giver {
+  ProviderPtr provider;
+  std::string by;
+  std::shared_ptr<const Matcher> within;  // never null
+};
 
 class QuestionDesk {
  public:
@@ -43,13 +56,16 @@ class QuestionDesk {
   // The connection is closed: its open question is cancelled.
   void CloseConnection(const base::Id& connection);
 
-  // One verdict of a stream: what became of it.
-  VerdictResult Apply(const StreamPtr& stream, Verdict verdict);
+  // Verdicts of a stream that came in one frame: what became of each. Rules for scopes reach the
+  // open connections last, in one pass over all of them.
+  std::vector<VerdictResult> Apply(const StreamPtr& stream, std::vector<Verdict> verdicts);
 
-  // A verdict in the name of a provider, from no stream: for a connection or a scope, as far as
-  // they are `within` what the caller may decide about.
-  VerdictResult Post(Provider* provider, const std::string& by, const Matcher& within,
-                     Verdict verdict);
+  // The same for verdicts that come from no stream: for connections and scopes. `giver` may lack
+  // its provider: `make` is called for it once there is something to keep; its error is returned,
+  // and nothing was done then.
+  using MakeProvider = absl::FunctionRef<absl::StatusOr<ProviderPtr>()>;
+  absl::StatusOr<std::vector<VerdictResult>> Post(Giver giver, MakeProvider make,
+                                                  std::vector<Verdict> verdicts);
 
   // The stream is closed; these questions take the default with cause `disconnect`.
   void Disconnect(const Stream& stream, const std::vector<Stream::QuestionKey>& questions);
@@ -75,8 +91,9 @@ class QuestionDesk {
   // What can be decided without sending anything.
   void TryAtOnce(Part& part, bool wait_allowed, const Step& step);
   bool AnswerByStanding(Part& part, const Step& step);
+  void AnswerBy(const Standing& standing, Part& part, const Step& step);
   // What the provider said about the connection, or else about a scope that it is in.
-  std::optional<Standing> StandingOf(Provider* provider, const Step& step);
+  std::optional<Standing> StandingOf(const Provider* provider, const Step& step) const;
   bool AnswerByAsync(Part& part, const Step& step);
   void Send(Part& part, const hooks::DeliveryConstruct& construct, const Step& step);
   void Tell(Part& part, const hooks::DeliveryConstruct& construct, const Step& step);
@@ -93,13 +110,16 @@ class QuestionDesk {
   // Frees what an open part holds; true if it was sent and waited for.
   bool ReleasePart(Part& part, Part::State state, const Step& step);
   // The provider says SHUTDOWN to this connection. False: its SHUTDOWNs do not count at present.
-  bool ShutdownCounts(Provider* provider, const Step& step);
+  bool ShutdownCounts(const ProviderPtr& provider, const Step& step);
   // Providers whose own deadline was shorter than the question's and has passed.
   void ExpireOwnDeadlines(PendingQuestion& question, const Step& step);
   // Ends the question if it can be ended now.
   void Conclude(PendingQuestion& question, const Step& step);
 
   // ---- verdicts (verdict_desk.cc) ----
+  // `batch` gets what is for a scope, as the verdict with this index.
+  VerdictResult ApplyOne(const StreamPtr& stream, const Giver& giver, Verdict verdict,
+                         std::size_t index, ScopeBatch& batch);
   VerdictResult ApplyLocked(const StreamPtr& stream, Verdict& verdict, const Step& step);
   VerdictResult AnswerQuestion(const StreamPtr& stream, const QuestionTarget& target,
                                Verdict& verdict, const Step& step);
@@ -109,19 +129,28 @@ class QuestionDesk {
                             const Step& step);
   VerdictResult Stand(const StreamPtr& stream, const ConnectionTarget& target, Verdict& verdict,
                       const Step& step);
-  VerdictResult StandFor(Provider* provider, const ConnectionTarget& target, const Verdict& verdict,
-                         const Step& step);
-  void EndNow(Provider* provider, const Standing& standing, const Step& step);
+  VerdictResult StandFor(const ProviderPtr& provider, const ConnectionTarget& target,
+                         const Verdict& verdict, const Step& step);
+  void EndNow(const ProviderPtr& provider, const Standing& standing, const Step& step);
 
-  // ---- scopes (scope_desk.cc) ----
-  VerdictResult PutScope(Provider* provider, const std::string& by, const Filter& within,
-                         const Verdict& verdict);
-  // Applies a rule that has just come to what is open; returns how many connections it ends.
-  int Sweep(Provider* provider, const ScopeTarget& target);
-  void SweepConnection(Provider* provider, const Step& step);
+  // ---- scopes, and what comes from no stream (scope_desk.cc) ----
+  // nullopt: there is something to keep, and `giver` has no provider.
+  std::optional<VerdictResult> PostOne(const Giver& giver, const Verdict& verdict,
+                                       std::size_t index, ScopeBatch& batch);
+  std::optional<VerdictResult> PostForConnection(const Giver& giver, const Verdict& verdict);
+  // Stores the rule and adds it to the batch. REQUIRES: WhyNoRule() of the verdict is empty.
+  VerdictResult PutScope(const Giver& giver, const Verdict& verdict, std::size_t index,
+                         ScopeBatch& batch);
+  // Applies the rules that have just come to what is open, and says so in the results.
+  void Sweep(const Giver& giver, ScopeBatch& batch, std::vector<VerdictResult>& results);
+  void SweepConnection(const ProviderPtr& provider, const ScopeBatch::Found& scopes,
+                       const Step& step);
+  // The rule that holds for a connection when these have come; null: none.
+  std::shared_ptr<const ScopeRule> RuleFor(const Provider* provider,
+                                           const ScopeBatch::Found& scopes, const Step& step) const;
 
   // ---- shadow mode (shadow.cc) ----
-  bool AnyShadow(const Match& match, const Connection& connection) const;
+  static bool AnyShadow(const Match& match);
   void TellShadows(const Match& match, const hooks::DeliveryConstruct& construct, const Step& step);
   VerdictResult AnswerShadow(const StreamPtr& stream, const QuestionTarget& target,
                              const Verdict& verdict, const Step& step);
@@ -148,6 +177,8 @@ std::uint64_t EventAhead(const Stream& stream, const Connection& connection);
 VerdictResult ResultFor(const Verdict& verdict, VerdictStatus status, std::string detail = "");
 // Why a verdict cannot be used; empty: it can.
 std::string Unusable(const Verdict& verdict);
+// The same for one whose target is a scope.
+std::string WhyNoRule(const Verdict& verdict);
 
 // Whose word counts: the SHUTDOWN of the highest priority; else the KEEP of the highest, answers
 // before defaults; null when all abstained or were cancelled.

@@ -1,44 +1,58 @@
 // Verdicts for scopes, and those that come from no stream (QuestionDesk).
 #include <deque>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/bridge/question_desk.h"
 
 namespace postern::bridge {
+namespace {
 
-std::optional<Standing> QuestionDesk::StandingOf(Provider* provider, const Step& step) {
-  const ProviderState& state = step.connection.StateOf(provider);
-  if (state.standing) return state.standing;
-  const std::shared_ptr<const ScopeRule> rule =
-      scopes_.Find(provider, *step.connection.info->pair, step.connection.opened);
-  if (rule == nullptr) return std::nullopt;
+Standing ToStanding(const ScopeRule& rule) {
   Standing standing;  // with neither limit, as for a recycling rule: now
-  standing.decision = rule->decision;
-  standing.after_deliveries = rule->target.after_deliveries;
-  standing.after_age = rule->target.after_age;
-  standing.then = rule->then;
-  standing.reason = rule->reason;
+  standing.decision = rule.decision;
+  standing.after_deliveries = rule.target.after_deliveries;
+  standing.after_age = rule.target.after_age;
+  standing.then = rule.then;
+  standing.reason = rule.reason;
   return standing;
 }
 
-VerdictResult QuestionDesk::PutScope(Provider* provider, const std::string& by,
-                                     const Filter& within, const Verdict& verdict) {
-  if (std::string unusable = Unusable(verdict); !unusable.empty()) {
-    return ResultFor(verdict, VerdictStatus::kDenied, std::move(unusable));
-  }
-  if (verdict.decision == Decision::kKeep) {
-    return ResultFor(verdict, VerdictStatus::kDenied, "decision: SHUTDOWN or ABSTAIN for a scope");
-  }
-  ScopeRule rule;
-  rule.target = std::get<ScopeTarget>(verdict.target);
-  rule.decision = verdict.decision;
-  rule.then = verdict.then;
-  rule.reason = verdict.reason;
-  rule.by = by;
-  rule.within = within;
-  const ScopeTarget target = rule.target;
-  switch (scopes_.Put(provider, std::move(rule))) {
+// Of two scopes that a domain is in: is `a` narrower, in the order of ScopeTable?
+bool Narrower(const ScopeTarget& a, const ScopeTarget& b, const std::string& domain) {
+  const auto rank = [&domain](const ScopeTarget& target) {
+    return std::tuple(Specificity(target.domain, domain), !target.binding.empty());
+  };
+  return rank(a) > rank(b);
+}
+
+}  // namespace
+
+std::string WhyNoRule(const Verdict& verdict) {
+  std::string unusable = Unusable(verdict);
+  if (!unusable.empty() || verdict.decision != Decision::kKeep) return unusable;
+  return "decision: SHUTDOWN or ABSTAIN for a scope";
+}
+
+std::optional<Standing> QuestionDesk::StandingOf(const Provider* provider, const Step& step) const {
+  const Connection& connection = step.connection;
+  if (const Standing* own = connection.StandingOf(provider)) return *own;
+  const auto rule = scopes_.Find(provider, *connection.info->pair, connection.opened);
+  if (rule == nullptr) return std::nullopt;
+  return ToStanding(*rule);
+}
+
+VerdictResult QuestionDesk::PutScope(const Giver& giver, const Verdict& verdict, std::size_t index,
+                                     ScopeBatch& batch) {
+  auto rule = std::make_shared<ScopeRule>();
+  rule->target = std::get<ScopeTarget>(verdict.target);
+  rule->decision = verdict.decision;
+  rule->then = verdict.then;
+  rule->reason = verdict.reason;
+  rule->by = giver.by;
+  rule->within = giver.within;
+  switch (scopes_.Put(giver.provider, rule)) {
     case VerdictStatus::kStale:
       return ResultFor(verdict, VerdictStatus::kStale,
                        "scope.revision: a rule with this or a higher one stands");
@@ -48,82 +62,143 @@ VerdictResult QuestionDesk::PutScope(Provider* provider, const std::string& by,
     default:
       break;
   }
-  if (verdict.decision == Decision::kAbstain) {
-    return ResultFor(verdict, VerdictStatus::kStored, "withdrawn");
-  }
-  const int ended = Sweep(provider, target);
-  if (ended == 0) return ResultFor(verdict, VerdictStatus::kStored);
-  return ResultFor(verdict, VerdictStatus::kApplied, absl::StrCat("ends ", ended, " connections"));
+  batch.Add(std::move(rule), index);
+  return ResultFor(verdict, VerdictStatus::kStored,
+                   verdict.decision == Decision::kAbstain ? "withdrawn" : "");
 }
 
-int QuestionDesk::Sweep(Provider* provider, const ScopeTarget& target) {
-  int ended = 0;
+void QuestionDesk::Sweep(const Giver& giver, ScopeBatch& batch,
+                         std::vector<VerdictResult>& results) {
+  if (batch.empty()) return;
   for (ConnectionTable::Shard& shard : connections_.shards()) {
     std::deque<Effects> all;  // a Step refers to its element
     {
       base::MutexLock lock(shard.mu);
       const absl::Time now = clock_.Steady();
       for (const auto& [id, connection] : shard.connections) {
-        const mail::PairKey& pair = *connection->info->pair;
-        if (Specificity(target.domain, pair.domain) == 0) continue;
-        if (!target.binding.empty() && target.binding != pair.binding) continue;
-        SweepConnection(provider, Step{*connection, now, all.emplace_back()});
-        if (all.back().end) ++ended;
+        const ScopeBatch::Found scopes = batch.Find(*connection->info->pair);
+        if (scopes.empty()) continue;
+        SweepConnection(giver.provider, scopes, Step{*connection, now, all.emplace_back()});
       }
     }
     for (Effects& effects : all) Run(effects);
   }
-  return ended;
+  for (const auto& [index, count] : batch.Ended()) {
+    results[index].status = VerdictStatus::kApplied;
+    results[index].detail = absl::StrCat("ends ", count, " connections");
+  }
 }
 
-void QuestionDesk::SweepConnection(Provider* provider, const Step& step) {
-  PendingQuestion* question = step.connection.question.get();
-  Part* part = question != nullptr ? question->Find(provider) : nullptr;
+std::shared_ptr<const ScopeRule> QuestionDesk::RuleFor(const Provider* provider,
+                                                       const ScopeBatch::Found& scopes,
+                                                       const Step& step) const {
+  const Connection& connection = step.connection;
+  const mail::PairKey& pair = *connection.info->pair;
+  std::shared_ptr<const ScopeRule> stands = scopes_.Find(provider, pair, connection.opened);
+  for (const ScopeBatch::Scope* scope : scopes) {
+    const std::shared_ptr<const ScopeRule>& recycle = scope->recycle;
+    if (!recycle || !recycle->Concerns(pair, connection.opened, step.now)) continue;
+    // Not even another rule for the same scope, if it came in the same frame, spares what was open.
+    const bool spared = stands && Narrower(stands->target, recycle->target, pair.domain);
+    return spared ? stands : recycle;
+  }
+  return stands;
+}
+
+void QuestionDesk::SweepConnection(const ProviderPtr& provider, const ScopeBatch::Found& scopes,
+                                   const Step& step) {
+  const Connection& connection = step.connection;
+  if (connection.StandingOf(provider.get()) != nullptr) return;  // its own word holds
+  const auto rule = RuleFor(provider.get(), scopes, step);
+  if (rule == nullptr) return;
+  const Standing standing = ToStanding(*rule);
+  PendingQuestion* question = connection.question.get();
+  Part* part = question != nullptr ? question->Find(provider.get()) : nullptr;
   if (part != nullptr && part->state == Part::State::kOpen) {
-    if (AnswerByStanding(*part, step)) Conclude(*question, step);
+    AnswerBy(standing, *part, step);
+    Conclude(*question, step);
     return;
   }
-  if (step.connection.StateOf(provider).standing) return;  // the connection's own word holds
-  const std::optional<Standing> standing = StandingOf(provider, step);
-  if (!standing || !standing->Due(step.connection.deliveries, step.now - step.connection.opened)) {
-    return;
+  if (!standing.Due(connection.deliveries, step.now - connection.opened)) return;
+  EndNow(provider, standing, step);
+  if (!step.effects.end) return;
+  for (ScopeBatch::Scope* scope : scopes) {
+    if (scope->last == rule) ++scope->ended;
+    const bool recycled = scope->recycle && scope->recycle->Concerns(*connection.info->pair,
+                                                                     connection.opened, step.now);
+    if (recycled) ++scope->recycled;
   }
-  EndNow(provider, *standing, step);
 }
 
-VerdictResult QuestionDesk::Post(Provider* provider, const std::string& by, const Matcher& within,
-                                 Verdict verdict) {
+absl::StatusOr<std::vector<VerdictResult>> QuestionDesk::Post(Giver giver, MakeProvider make,
+                                                              std::vector<Verdict> verdicts) {
+  ScopeBatch batch;
+  std::vector<VerdictResult> results;
+  results.reserve(verdicts.size());
+  for (Verdict& verdict : verdicts) {
+    if (verdict.reason.size() > kMaxReasonBytes) verdict.reason.resize(kMaxReasonBytes);
+    std::optional<VerdictResult> result = PostOne(giver, verdict, results.size(), batch);
+    if (!result) {
+      absl::StatusOr<ProviderPtr> made = make();
+      if (!made.ok()) return made.status();
+      giver.provider = *std::move(made);
+      result = PostOne(giver, verdict, results.size(), batch);
+    }
+    results.push_back(*std::move(result));
+  }
+  if (giver.provider == nullptr) return results;
+  Sweep(giver, batch, results);
+  for (const VerdictResult& result : results) {
+    giver.provider->CountResult(result.status, /*shadow=*/false);
+  }
+  return results;
+}
+
+std::optional<VerdictResult> QuestionDesk::PostOne(const Giver& giver, const Verdict& verdict,
+                                                   std::size_t index, ScopeBatch& batch) {
   if (verdict.over_limit) {
     return ResultFor(verdict, VerdictStatus::kLimit, "policy.max_verdicts_per_second");
   }
-  if (verdict.reason.size() > kMaxReasonBytes) verdict.reason.resize(kMaxReasonBytes);
   if (std::holds_alternative<ScopeTarget>(verdict.target)) {
-    return PutScope(provider, by, within.filter(), verdict);
+    if (std::string why = WhyNoRule(verdict); !why.empty()) {
+      return ResultFor(verdict, VerdictStatus::kDenied, std::move(why));
+    }
+    if (giver.provider == nullptr) return std::nullopt;
+    return PutScope(giver, verdict, index, batch);
   }
   if (std::string unusable = Unusable(verdict); !unusable.empty()) {
     return ResultFor(verdict, VerdictStatus::kDenied, std::move(unusable));
   }
-  const auto* target = std::get_if<ConnectionTarget>(&verdict.target);
-  if (target == nullptr) {
+  if (!std::holds_alternative<ConnectionTarget>(verdict.target)) {
     return ResultFor(verdict, VerdictStatus::kDenied, "target: a connection or a scope");
   }
+  return PostForConnection(giver, verdict);
+}
+
+std::optional<VerdictResult> QuestionDesk::PostForConnection(const Giver& giver,
+                                                             const Verdict& verdict) {
+  const auto& target = std::get<ConnectionTarget>(verdict.target);
   VerdictResult result;
   Effects effects;
   {
-    ConnectionTable::Shard& shard = connections_.ShardOf(target->connection_id);
+    ConnectionTable::Shard& shard = connections_.ShardOf(target.connection_id);
     base::MutexLock lock(shard.mu);
-    Connection* connection = shard.Find(target->connection_id);
+    Connection* connection = shard.Find(target.connection_id);
     if (connection == nullptr) {
       return ResultFor(verdict, VerdictStatus::kUnknown, "connection_id: not open");
     }
     const mail::PairKey& pair = *connection->info->pair;
-    if (!within.Matches(pair.domain, pair.binding)) {
+    if (!giver.within->Matches(pair.domain, pair.binding)) {
       return ResultFor(verdict, VerdictStatus::kDenied,
                        "connection_id: outside of what the caller may decide about");
     }
+    if (giver.provider == nullptr) {
+      if (verdict.decision != Decision::kAbstain) return std::nullopt;
+      return ResultFor(verdict, VerdictStatus::kStored, "withdrawn");  // there never was anything
+    }
     const Step step{*connection, clock_.Steady(), effects};
     if (connection->question) ExpireOwnDeadlines(*connection->question, step);
-    result = StandFor(provider, *target, verdict, step);
+    result = StandFor(giver.provider, target, verdict, step);
   }
   Run(effects);
   return result;

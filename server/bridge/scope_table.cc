@@ -22,47 +22,78 @@ std::vector<std::string> GlobsOf(const std::string& domain) {
   return globs;
 }
 
-bool Concerns(const ScopeRule& rule, absl::Time opened, absl::Time now) {
-  return rule.ended > now && rule.decision != Decision::kAbstain &&
-         (!rule.target.recycle || opened <= rule.arrived);
-}
-
 }  // namespace
 
-VerdictStatus ScopeTable::Put(Provider* provider, ScopeRule rule) {
-  rule.since = clock_.Now();
-  rule.until = rule.since + rule.target.ttl;
-  rule.arrived = clock_.Steady();
-  rule.ended = rule.arrived + rule.target.ttl;
+bool ScopeRule::Concerns(const mail::PairKey& pair, absl::Time opened, absl::Time now) const {
+  return ended > now && decision != Decision::kAbstain && (!target.recycle || opened <= arrived) &&
+         (within == nullptr || within->Matches(pair.domain, pair.binding));
+}
+
+VerdictStatus ScopeTable::Put(const std::shared_ptr<Provider>& provider,
+                              std::shared_ptr<ScopeRule> rule) {
+  rule->since = clock_.Now();
+  rule->until = rule->since + rule->target.ttl;
+  rule->arrived = clock_.Steady();
+  rule->ended = rule->arrived + rule->target.ttl;
   return Add(provider, std::move(rule));
 }
 
-void ScopeTable::Restore(Provider* provider, ScopeRule rule) {
+void ScopeTable::Restore(const std::shared_ptr<Provider>& provider, ScopeRule rule) {
   const absl::Duration left = rule.until - clock_.Now();
   if (left <= absl::ZeroDuration()) return;
   rule.arrived = absl::InfinitePast();  // no connection is as old
   rule.ended = clock_.Steady() + left;
-  Add(provider, std::move(rule));
+  Add(provider, std::make_shared<const ScopeRule>(std::move(rule)));
 }
 
-VerdictStatus ScopeTable::Add(Provider* provider, ScopeRule rule) {
-  auto within = std::make_shared<const Matcher>(Matcher::Create(rule.within).value_or(Matcher()));
+VerdictStatus ScopeTable::Add(const std::shared_ptr<Provider>& provider,
+                              std::shared_ptr<const ScopeRule> rule) {
   const absl::Time now = clock_.Steady();
   base::MutexLock lock(mu_);
-  if (!rules_.contains(provider)) providers_.push_back(provider);
-  Rules& rules = rules_[provider];
-  const std::pair<std::string, std::string> scope(rule.target.domain, rule.target.binding);
-  const auto old = rules.find(scope);
-  if (old != rules.end() && old->second.rule->ended > now) {
-    if (rule.target.revision <= old->second.rule->target.revision) return VerdictStatus::kStale;
-  } else if (rules.size() >= kMostRules) {
-    absl::erase_if(rules, [now](const auto& entry) { return entry.second.rule->ended <= now; });
-    if (rules.size() >= kMostRules) return VerdictStatus::kLimit;
+  std::pair<std::string, std::string> scope(rule->target.domain, rule->target.binding);
+  const auto known = rules_.find(provider.get());
+  if (known != rules_.end()) {
+    const auto old = known->second.find(scope);
+    if (old != known->second.end() && old->second->ended > now) {
+      if (rule->target.revision <= old->second->target.revision) return VerdictStatus::kStale;
+    } else if (known->second.size() >= kMostRules) {
+      ExpireLocked(now);
+    }
   }
-  rules[scope] = {std::make_shared<const ScopeRule>(std::move(rule)), std::move(within)};
+  const auto [it, fresh] = rules_.try_emplace(provider.get());
+  if (fresh) providers_.push_back(provider);
+  Rules& rules = it->second;
+  if (rules.size() >= kMostRules && !rules.contains(scope)) return VerdictStatus::kLimit;
+  first_end_ = std::min(first_end_, rule->ended);
+  rules[std::move(scope)] = std::move(rule);
   changed_ = true;
   any_.store(true, std::memory_order_release);
   return VerdictStatus::kStored;
+}
+
+void ScopeTable::ExpireLocked(absl::Time now) {
+  if (now < first_end_) return;
+  absl::Time first_end = absl::InfiniteFuture();
+  std::vector<std::shared_ptr<Provider>> left;
+  for (std::shared_ptr<Provider>& provider : providers_) {
+    const auto it = rules_.find(provider.get());
+    absl::erase_if(it->second, [now](const auto& entry) { return entry.second->ended <= now; });
+    if (it->second.empty()) {
+      rules_.erase(it);
+      continue;
+    }
+    for (const auto& [scope, rule] : it->second) first_end = std::min(first_end, rule->ended);
+    left.push_back(std::move(provider));
+  }
+  providers_ = std::move(left);
+  first_end_ = first_end;
+  any_.store(!providers_.empty(), std::memory_order_release);
+}
+
+void ScopeTable::Expire() {
+  const absl::Time now = clock_.Steady();
+  base::MutexLock lock(mu_);
+  ExpireLocked(now);
 }
 
 std::shared_ptr<const ScopeRule> ScopeTable::Find(const Provider* provider,
@@ -76,17 +107,15 @@ std::shared_ptr<const ScopeRule> ScopeTable::Find(const Provider* provider,
   for (const std::string& glob : GlobsOf(pair.domain)) {
     for (const std::string& binding : {pair.binding, std::string()}) {
       const auto found = rules->second.find(std::pair(glob, binding));
-      if (found == rules->second.end()) continue;
-      const Entry& entry = found->second;
-      if (Concerns(*entry.rule, opened, now) && entry.within->Matches(pair.domain, pair.binding)) {
-        return entry.rule;
+      if (found != rules->second.end() && found->second->Concerns(pair, opened, now)) {
+        return found->second;
       }
     }
   }
   return nullptr;
 }
 
-std::vector<Provider*> ScopeTable::Providers() const {
+std::vector<std::shared_ptr<Provider>> ScopeTable::Providers() const {
   if (!any_.load(std::memory_order_acquire)) return {};
   base::MutexLock lock(mu_);
   return providers_;
@@ -99,7 +128,7 @@ std::size_t ScopeTable::CountOf(const Provider* provider) const {
   if (rules == rules_.end()) return 0;
   return static_cast<std::size_t>(
       std::count_if(rules->second.begin(), rules->second.end(), [now](const auto& entry) {
-        return entry.second.rule->ended > now && entry.second.rule->decision != Decision::kAbstain;
+        return entry.second->ended > now && entry.second->decision != Decision::kAbstain;
       }));
 }
 
@@ -108,10 +137,11 @@ absl::Status ScopeTable::Save(const std::function<absl::Status(const Kept& rules
   Kept all;
   {
     base::MutexLock lock(mu_);
+    ExpireLocked(now);
     if (!std::exchange(changed_, false)) return absl::OkStatus();
-    for (const auto& [provider, rules] : rules_) {
-      for (const auto& [scope, entry] : rules) {
-        if (entry.rule->ended > now) all.emplace_back(provider->name(), *entry.rule);
+    for (const std::shared_ptr<Provider>& provider : providers_) {
+      for (const auto& [scope, rule] : rules_[provider.get()]) {
+        all.emplace_back(provider->name(), *rule);
       }
     }
   }

@@ -34,10 +34,15 @@ struct ScopeRule {
   Decision decision = Decision::kShutdown;  // kAbstain: withdrawn; only its revision counts
   Then then;
   std::string reason;
-  std::string by;             // who gave it
-  Filter within;              // of the stream that gave it: the rule concerns nothing else
+  std::string by;  // who gave it
+  // Of the stream that gave it, which all its rules share: they concern nothing else. Null: all.
+  std::shared_ptr<const Matcher> within;
   absl::Time since, until;    // wall clock, to be kept and shown
   absl::Time arrived, ended;  // the same on the steady clock of this process
+
+  // Does it hold now for a connection of the pair, which is in its scope, that was opened at
+  // `opened`? A recycling rule concerns only connections that were open when it arrived.
+  bool Concerns(const mail::PairKey& pair, absl::Time opened, absl::Time now) const;
 };
 
 class ScopeTable {
@@ -46,41 +51,47 @@ class ScopeTable {
 
   explicit ScopeTable(const base::Clock& clock) : clock_(clock) {}
 
-  // Takes a rule whose `target` and `within` are valid; its times are set here. kStored, kStale
-  // (the revision is not higher) or kLimit.
-  VerdictStatus Put(Provider* provider, ScopeRule rule);
+  // Takes a rule whose `target` is valid; its times are set here, then it never changes. kStored,
+  // kStale (the revision is not higher) or kLimit.
+  VerdictStatus Put(const std::shared_ptr<Provider>& provider, std::shared_ptr<ScopeRule> rule);
   // One that an earlier process kept: `since` and `until` are what they were. Nothing if it is
   // over.
-  void Restore(Provider* provider, ScopeRule rule);
+  void Restore(const std::shared_ptr<Provider>& provider, ScopeRule rule);
 
   // The rule that holds for a connection of the pair that was opened at `opened` (steady clock);
-  // null: none. A recycling rule concerns only connections that were open when it arrived.
+  // null: none.
   std::shared_ptr<const ScopeRule> Find(const Provider* provider, const mail::PairKey& pair,
                                         absl::Time opened) const;
-  // Every provider that ever had a rule.
-  std::vector<Provider*> Providers() const;
+  // The providers that have rules.
+  std::vector<std::shared_ptr<Provider>> Providers() const;
   // How many of a provider's rules are in force.
   std::size_t CountOf(const Provider* provider) const;
 
+  // Forgets what is over, and the providers that have nothing else.
+  void Expire();
+
   // Rules with their providers' names.
   using Kept = std::vector<std::pair<std::string, ScopeRule>>;
-  // Calls `save` with all rules, if any changed since it was last OK; returns what it returns.
+  // Expires; then calls `save` with all rules, if any came since it was last OK, and returns what
+  // it returns.
   absl::Status Save(const std::function<absl::Status(const Kept& rules)>& save);
 
  private:
-  VerdictStatus Add(Provider* provider, ScopeRule rule);
-  struct Entry {
-    std::shared_ptr<const ScopeRule> rule;
-    std::shared_ptr<const Matcher> within;
-  };
+  VerdictStatus Add(const std::shared_ptr<Provider>& provider,
+                    std::shared_ptr<const ScopeRule> rule);
+  void ExpireLocked(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   // By scope: glob and binding; binding "": all.
-  using Rules = absl::flat_hash_map<std::pair<std::string, std::string>, Entry>;
+  using Rules =
+      absl::flat_hash_map<std::pair<std::string, std::string>, std::shared_ptr<const ScopeRule>>;
 
   const base::Clock& clock_;
   std::atomic<bool> any_{false};  // false: the common case takes no lock
   mutable base::Mutex mu_;
   absl::flat_hash_map<const Provider*, Rules> rules_ ABSL_GUARDED_BY(mu_);
-  std::vector<Provider*> providers_ ABSL_GUARDED_BY(mu_);  // the keys of rules_
+  // The keys of rules_, in the order in which they came.
+  std::vector<std::shared_ptr<Provider>> providers_ ABSL_GUARDED_BY(mu_);
+  absl::Time first_end_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();  // nothing is over before
   bool changed_ ABSL_GUARDED_BY(mu_) = false;
 };
 

@@ -1,7 +1,10 @@
 #include "server/bridge/session.h"
 
+#include <utility>
+
 #include "absl/strings/escaping.h"
 #include "server/base/log.h"
+#include "server/base/utf8.h"
 
 namespace postern::bridge {
 namespace {
@@ -29,8 +32,7 @@ absl::StatusOr<std::vector<VerdictResult>> AttachedSession::Verdicts(
   }
   Notifications notify;
   std::vector<VerdictResult> denied;
-  for (Verdict& verdict : verdicts) {
-    VerdictResult result = desk_.Apply(stream_, std::move(verdict));
+  for (VerdictResult& result : desk_.Apply(stream_, std::move(verdicts))) {
     stream_->spec().provider->CountResult(result.status, stream_->spec().shadow);
     if (result.status == VerdictStatus::kDenied) denied.push_back(result);
     stream_->AddResult(std::move(result), &notify);
@@ -44,7 +46,8 @@ void AttachedSession::Detach(absl::string_view reason) {
   // Out of the routes first: from here on nobody sends it anything new.
   fanout_.Remove(stream_);
   desk_.Disconnect(*stream_, stream_->Close());
-  base::Log().info("bridge: {} detached: {}", attached_.provider_id, absl::Utf8SafeCEscape(reason));
+  base::Log().info("bridge: {} detached: {}", attached_.provider_id,
+                   absl::Utf8SafeCEscape(base::Utf8(reason, kMaxReasonBytes)));
 }
 
 }  // namespace postern::bridge

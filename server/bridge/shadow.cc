@@ -19,10 +19,9 @@ void CompareIfComplete(Provider& provider, ProviderState::Shadow& shadow) {
 
 }  // namespace
 
-bool QuestionDesk::AnyShadow(const Match& match, const Connection& connection) const {
+bool QuestionDesk::AnyShadow(const Match& match) {
   for (const Match::Replicas& replicas : match.providers) {
-    const StreamPtr* owner = OwnerOf(replicas, connection.info->id);
-    if (owner != nullptr && (*owner)->spec().shadow) return true;
+    if (!replicas.shadows.empty()) return true;
   }
   return false;
 }
@@ -30,14 +29,13 @@ bool QuestionDesk::AnyShadow(const Match& match, const Connection& connection) c
 void QuestionDesk::TellShadows(const Match& match, const hooks::DeliveryConstruct& construct,
                                const Step& step) {
   for (const Match::Replicas& replicas : match.providers) {
-    const StreamPtr* owner = OwnerOf(replicas, step.connection.info->id);
-    if (owner == nullptr || !(*owner)->spec().shadow) continue;
-    Provider& provider = *replicas.provider;
-    ProviderState& state = step.connection.StateOf(&provider);
+    const StreamPtr* owner = OwnerOf(replicas.shadows, step.connection.info->id);
+    if (owner == nullptr) continue;
+    ProviderState& state = step.connection.StateOf(replicas.provider);
     EndShadow(state);
     Stream& stream = **owner;
     if (stream.spec().ask == AskMode::kStanding || stream.Stuck() ||
-        switches_.For(provider.name()) != SwitchPosition::kOn) {
+        switches_.For(replicas.provider->name()) != SwitchPosition::kOn) {
       continue;
     }
     Question question = MakeQuestion(construct, step.connection);
@@ -47,6 +45,7 @@ void QuestionDesk::TellShadows(const Match& match, const hooks::DeliveryConstruc
     if (sent != Stream::Sent::kSent) continue;
     state.shadow.emplace();
     state.shadow->number = step.connection.last_number;
+    state.shadow->stream = stream.spec().id;
     state.shadow->asked_at = step.now;
   }
 }
@@ -60,15 +59,18 @@ VerdictResult QuestionDesk::AnswerShadow(const StreamPtr& stream, const Question
     return ResultFor(verdict, VerdictStatus::kUnknown, "number: not asked yet");
   }
   Provider& provider = *stream->spec().provider;
-  auto& shadow = step.connection.StateOf(&provider).shadow;
+  auto& shadow = step.connection.StateOf(stream->spec().provider).shadow;
   if (!shadow || shadow->number != target.number) {
     return ResultFor(verdict, VerdictStatus::kLate, "another question was asked since");
+  }
+  if (shadow->stream != stream->spec().id) {
+    return ResultFor(verdict, VerdictStatus::kStale, "asked of another stream of this provider");
   }
   if (shadow->answer != Decision::kUnspecified) {
     return ResultFor(verdict, VerdictStatus::kDuplicate, "answered already");
   }
   shadow->answer = verdict.decision;
-  provider.OnAnswer(step.now, step.now - shadow->asked_at, /*shadow=*/true);
+  provider.OnShadowAnswer(step.now - shadow->asked_at);
   CompareIfComplete(provider, *shadow);
   return ResultFor(verdict, VerdictStatus::kStored, "shadow: compared, not used");
 }

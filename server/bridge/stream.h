@@ -43,10 +43,10 @@ struct StreamCounts {
 struct StreamSpec {
   std::uint64_t id = 0;
   KindSet kinds;
-  Matcher matcher;
+  std::shared_ptr<const Matcher> matcher;  // never null; its rules for scopes share it
   const StreamCounts* counts = nullptr;
   // Of a Decide stream; null for a Watch.
-  Provider* provider = nullptr;
+  std::shared_ptr<Provider> provider;
   std::string provider_id;
   std::string identity;  // who attached it
   AskMode ask = AskMode::kSync;

@@ -30,7 +30,22 @@ std::string Unusable(const Verdict& verdict) {
   return "";
 }
 
-VerdictResult QuestionDesk::Apply(const StreamPtr& stream, Verdict verdict) {
+std::vector<VerdictResult> QuestionDesk::Apply(const StreamPtr& stream,
+                                               std::vector<Verdict> verdicts) {
+  const StreamSpec& spec = stream->spec();
+  const Giver giver{spec.provider, spec.provider_id, spec.matcher};
+  ScopeBatch batch;
+  std::vector<VerdictResult> results;
+  results.reserve(verdicts.size());
+  for (Verdict& verdict : verdicts) {
+    results.push_back(ApplyOne(stream, giver, std::move(verdict), results.size(), batch));
+  }
+  Sweep(giver, batch, results);
+  return results;
+}
+
+VerdictResult QuestionDesk::ApplyOne(const StreamPtr& stream, const Giver& giver, Verdict verdict,
+                                     std::size_t index, ScopeBatch& batch) {
   if (stream->closed()) return ResultFor(verdict, VerdictStatus::kStale, "detached");
   if (verdict.verdict_id == 0) {
     return ResultFor(verdict, VerdictStatus::kDenied, "verdict_id: must be positive");
@@ -48,8 +63,9 @@ VerdictResult QuestionDesk::Apply(const StreamPtr& stream, Verdict verdict) {
                             : ResultFor(verdict, VerdictStatus::kDenied, std::move(unusable));
   }
   if (std::holds_alternative<ScopeTarget>(verdict.target)) {
-    return PutScope(stream->spec().provider, stream->spec().provider_id,
-                    stream->spec().matcher.filter(), verdict);
+    std::string why = WhyNoRule(verdict);
+    return why.empty() ? PutScope(giver, verdict, index, batch)
+                       : ResultFor(verdict, VerdictStatus::kDenied, std::move(why));
   }
   base::Id id;
   if (const auto* question = std::get_if<QuestionTarget>(&verdict.target)) {
@@ -96,7 +112,7 @@ VerdictResult QuestionDesk::AnswerQuestion(const StreamPtr& stream, const Questi
   PendingQuestion* question = connection.question.get();
   Part* part = nullptr;
   if (question != nullptr && question->number == target.number) {
-    part = question->Find(stream->spec().provider);
+    part = question->Find(stream->spec().provider.get());
   }
   if (part != nullptr && part->state == Part::State::kOpen) {
     return AnswerOpenPart(stream, *question, *part, verdict, step);
@@ -176,14 +192,14 @@ VerdictResult QuestionDesk::Stand(const StreamPtr& stream, const ConnectionTarge
     return ResultFor(verdict, VerdictStatus::kDenied, std::move(unusable));
   }
   Connection& connection = step.connection;
-  Provider* provider = stream->spec().provider;
+  const ProviderPtr& provider = stream->spec().provider;
   const auto match = fanout_.MatchFor(*connection.info->pair);
-  const Match::Replicas* replicas = match->Find(provider);
-  if (replicas == nullptr || !stream->spec().matcher.Matches(connection.info->pair->domain,
-                                                             connection.info->pair->binding)) {
+  const Match::Replicas* replicas = match->Find(provider.get());
+  if (replicas == nullptr || !stream->spec().matcher->Matches(connection.info->pair->domain,
+                                                              connection.info->pair->binding)) {
     return ResultFor(verdict, VerdictStatus::kDenied, "connection_id: outside the stream's filter");
   }
-  const StreamPtr* owner = OwnerOf(*replicas, connection.info->id);
+  const StreamPtr* owner = OwnerOf(replicas->streams, connection.info->id);
   if (owner == nullptr || *owner != stream) {
     return ResultFor(verdict, VerdictStatus::kStale,
                      "the connection belongs to another stream of this provider");
@@ -191,7 +207,7 @@ VerdictResult QuestionDesk::Stand(const StreamPtr& stream, const ConnectionTarge
   return StandFor(provider, target, verdict, step);
 }
 
-VerdictResult QuestionDesk::StandFor(Provider* provider, const ConnectionTarget& target,
+VerdictResult QuestionDesk::StandFor(const ProviderPtr& provider, const ConnectionTarget& target,
                                      const Verdict& verdict, const Step& step) {
   Connection& connection = step.connection;
   ProviderState& state = connection.StateOf(provider);
@@ -207,7 +223,7 @@ VerdictResult QuestionDesk::StandFor(Provider* provider, const ConnectionTarget&
   state.standing->reason = verdict.reason;
 
   PendingQuestion* question = connection.question.get();
-  Part* part = question != nullptr ? question->Find(provider) : nullptr;
+  Part* part = question != nullptr ? question->Find(provider.get()) : nullptr;
   if (part != nullptr && part->state == Part::State::kOpen) {
     AnswerByStanding(*part, step);
     Conclude(*question, step);
@@ -223,7 +239,7 @@ VerdictResult QuestionDesk::StandFor(Provider* provider, const ConnectionTarget&
                           : ResultFor(verdict, VerdictStatus::kStored);
 }
 
-void QuestionDesk::EndNow(Provider* provider, const Standing& standing, const Step& step) {
+void QuestionDesk::EndNow(const ProviderPtr& provider, const Standing& standing, const Step& step) {
   if (switches_.For(provider->name()) != SwitchPosition::kOn) return;
   if (!ShutdownCounts(provider, step)) return;
   step.effects.end = step.connection.info;
@@ -245,7 +261,7 @@ void QuestionDesk::Disconnect(const Stream& stream,
       Connection* connection = shard.Find(id);
       if (connection == nullptr || !connection->question) continue;
       PendingQuestion& question = *connection->question;
-      Part* part = question.Find(stream.spec().provider);
+      Part* part = question.Find(stream.spec().provider.get());
       if (question.number != number || part == nullptr || part->stream.get() != &stream ||
           part->state != Part::State::kOpen) {
         continue;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -26,6 +27,9 @@ constexpr char kCertificateFile[] = "POSTERN_TLS_CERTIFICATE_FILE";
 constexpr char kKeyFile[] = "POSTERN_TLS_KEY_FILE";
 constexpr char kClientCaFile[] = "POSTERN_TLS_CLIENT_CA_FILE";
 constexpr char kTlsDirectory[] = "POSTERN_TLS_DIRECTORY";
+constexpr char kDispositionLog[] = "POSTERN_DISPOSITION_LOG";
+constexpr char kAuditLog[] = "POSTERN_AUDIT_LOG";
+constexpr char kSwitchFile[] = "POSTERN_SWITCH_FILE";
 
 // Where TLS is served when nothing says where.
 constexpr char kTlsListener[] = "[::]:9090";
@@ -46,6 +50,9 @@ constexpr Variable kVariables[] = {
     {kClientCaFile, ".tls.client_ca_file", "whose certificates clients must show"},
     {kTlsDirectory, ".tls", "directory of tls.crt, tls.key and ca.crt, used once they are there"},
     {kGrpcListener, "server.grpc_listeners", "gRPC addresses, separated by commas"},
+    {kDispositionLog, "server.disposition_log.path", "file of the disposition log"},
+    {kAuditLog, "policy.audit_log.path", "file of the audit log of policy"},
+    {kSwitchFile, "policy.switch_file", "file that switches remote policy off while it exists"},
 };
 
 bool IsUnix(const v1::GrpcListener& listener) {
@@ -63,12 +70,22 @@ class Overlay {
     if (const std::string* value = Find(kHostname)) server_.set_hostname(*value);
     if (const std::string* value = Find(kLogLevel)) SetLogLevel(*value);
     if (const std::string* value = Find(kGrpcListener)) SetListeners(*value);
+    if (const std::string* value = Find(kDispositionLog)) {
+      server_.mutable_disposition_log()->set_path(*value);
+    }
+    // Not before there is one: a policy that says nothing is another configuration than none.
+    if (const std::string* value = Find(kAuditLog)) {
+      loaded_.config.mutable_policy()->mutable_audit_log()->set_path(*value);
+    }
+    if (const std::string* value = Find(kSwitchFile)) {
+      loaded_.config.mutable_policy()->set_switch_file(*value);
+    }
     const bool directory = ApplyTlsDirectory();
     ApplyTlsFiles();
     if (used_.empty() && !directory) return absl::OkStatus();
-    Judge(Check(loaded_.config));
+    Judge(FindProblems(loaded_.config));
     if (errors_.empty()) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrJoin(errors_, "\n"));
+    return WithProblems(absl::InvalidArgumentError(absl::StrJoin(errors_, "\n")), problems_);
   }
 
  private:
@@ -87,7 +104,7 @@ class Overlay {
   void SetLogLevel(const std::string& value) {
     const absl::StatusOr<int> level = ParseEnum(value, *v1::LogLevel_descriptor());
     if (level.ok()) return server_.set_log_level(static_cast<v1::LogLevel>(*level));
-    errors_.push_back(absl::StrCat(kLogLevel, ": ", level.status().message()));
+    AddError(absl::StrCat(kLogLevel, ": ", level.status().message()), "server.log_level");
   }
 
   void SetListeners(const std::string& value) {
@@ -161,12 +178,16 @@ class Overlay {
   }
 
   // The file was good before: each error is some variable's, found by the path.
-  void Judge(const absl::Status& status) {
-    if (status.ok()) return;
-    for (absl::string_view line : absl::StrSplit(
-             absl::string_view(status.message().data(), status.message().size()), '\n')) {
-      errors_.push_back(absl::StrCat(Blamed(line.substr(0, line.find(": "))), ": ", line));
+  void Judge(const std::vector<Problem>& problems) {
+    for (const Problem& problem : problems) {
+      AddError(absl::StrCat(Blamed(problem.path), ": ", problem.path, ": ", problem.cause),
+               problem.path);
     }
+  }
+
+  void AddError(std::string text, const std::string& path) {
+    problems_.push_back({0, path, text});
+    errors_.push_back(std::move(text));
   }
 
   // The variable that set what stands at `path`; or, for a file of TLS that is missing, the one
@@ -189,7 +210,8 @@ class Overlay {
   v1::Server& server_;
   std::string value_;
   std::vector<std::string> used_;
-  std::vector<std::string> errors_;
+  std::vector<std::string> errors_;  // one line each
+  std::vector<Problem> problems_;    // the same
   bool listeners_given_ = false;
 };
 

@@ -26,6 +26,8 @@ namespace postern::config {
 //       for each TCP listener that has no `tls`; and unless POSTERN_GRPC_LISTENER or the file says
 //       where TLS is served, that is [::]:9090 in place of the TCP listeners of the file. If it
 //       does not, a note says what to mount.
+//   POSTERN_DISPOSITION_LOG, POSTERN_AUDIT_LOG, POSTERN_SWITCH_FILE
+//       server.disposition_log.path, policy.audit_log.path and policy.switch_file.
 //
 // INVALID_ARGUMENT, with one line "VARIABLE: cause" for each error. REQUIRES: Check(loaded.config)
 // is OK. Thread: any, while nobody changes the environment.

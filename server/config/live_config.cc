@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -27,9 +28,20 @@ void LogLines(const absl::Status& status) {
   }
 }
 
+// For the log: words of strangers must not begin lines.
 std::string Who(const v1::Provenance& provenance) {
-  return absl::StrCat(provenance.by().empty() ? "an unnamed client" : provenance.by(),
-                      provenance.reason().empty() ? "" : ": ", provenance.reason());
+  return absl::StrCat(
+      provenance.by().empty() ? "an unnamed client" : absl::Utf8SafeCEscape(provenance.by()),
+      provenance.reason().empty() ? "" : ": ", absl::Utf8SafeCEscape(provenance.reason()));
+}
+
+// What a FurtherCheck says, which knows no line.
+std::vector<Problem> Unusable(const absl::Status& status) {
+  std::vector<Problem> problems;
+  for (absl::string_view line : absl::StrSplit(std::string(status.message()), '\n')) {
+    problems.push_back({0, "", std::string(line)});
+  }
+  return problems;
 }
 
 }  // namespace
@@ -164,7 +176,7 @@ absl::StatusOr<LiveConfig::Outcome> LiveConfig::Apply(ApplyRequest request) {
   }
   if (outcome.errors.empty() && check_) {
     if (const absl::Status status = check_(config); !status.ok()) {
-      outcome.errors.push_back({0, "", std::string(status.message())});
+      outcome.errors = Unusable(status);
     }
   }
   if (!outcome.errors.empty()) return outcome;
@@ -186,16 +198,23 @@ absl::StatusOr<LiveConfig::Outcome> LiveConfig::Apply(ApplyRequest request) {
 absl::StatusOr<LoadedConfig> LiveConfig::LoadAndCheck() {
   absl::StatusOr<LoadedConfig> loaded = load_();
   if (!loaded.ok() || !check_) return loaded;
-  if (absl::Status status = check_(loaded->config); !status.ok()) return status;
+  if (absl::Status status = check_(loaded->config); !status.ok()) {
+    return WithProblems(status, Unusable(status));
+  }
   return loaded;
 }
 
 absl::StatusOr<LiveConfig::Outcome> LiveConfig::ApplyFile(const ApplyRequest& request) {
-  absl::StatusOr<LoadedConfig> loaded = LoadAndCheck();
-  if (!loaded.ok()) return loaded.status();
   State next = state();
   Outcome outcome;
   outcome.generation = next.generation;
+  absl::StatusOr<LoadedConfig> loaded = LoadAndCheck();
+  if (!loaded.ok()) {
+    // One by one, not in the status: it travels in a header, which has no room for all.
+    outcome.errors = ProblemsOf(loaded.status());
+    if (outcome.errors.empty()) return loaded.status();
+    return outcome;
+  }
   outcome.needs_restart = RestartPaths(*running_, loaded->config);
   if (request.validate_only) return outcome;
   next.file = Share(std::move(loaded->config));

@@ -5,10 +5,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "server/base/check.h"
 #include "server/config/hosts.h"
 #include "server/config/session_options.h"
@@ -130,7 +128,7 @@ class OptionsResolver::Scopes {
       binding_domains_.push_back(IndexOf(config_.bindings(i).domains()));
     }
     for (int i = 0; i < config_.routes_size(); ++i) {
-      routes_.emplace(absl::AsciiStrToLower(absl::StripSuffix(config_.routes(i).domain(), ".")), i);
+      routes_.emplace(NormalGlob(config_.routes(i).domain()), i);
     }
     IndexGateways();
   }

@@ -2,14 +2,18 @@
 
 #include <algorithm>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "postern/v1/control.pb.h"
 
 namespace postern::config {
 namespace {
 
 constexpr std::size_t kMostListed = 1000;
 constexpr std::size_t kMostQuoted = 80;
+// What a status carries: an ApplyConfigResponse with its errors.
+constexpr char kPayload[] = "type.googleapis.com/postern.v1.ApplyConfigResponse";
 
 // The path that holds `path`; "" above the outermost.
 std::string Parent(const std::string& path) {
@@ -60,7 +64,30 @@ absl::Status Problems::ToStatus() const {
   if (sorted.size() > kMostListed) {
     absl::StrAppend(&all, "\n", source_, ": and ", sorted.size() - kMostListed, " more errors");
   }
-  return absl::InvalidArgumentError(all);
+  return WithProblems(absl::InvalidArgumentError(all), sorted);
+}
+
+absl::Status WithProblems(absl::Status status, const std::vector<Problem>& problems) {
+  postern::v1::ApplyConfigResponse carried;
+  for (const Problem& problem : problems) {
+    postern::v1::ConfigError* error = carried.add_errors();
+    error->set_line(static_cast<std::uint32_t>(problem.line));
+    error->set_path(problem.path);
+    error->set_message(problem.cause);
+  }
+  status.SetPayload(kPayload, absl::Cord(carried.SerializeAsString()));
+  return status;
+}
+
+std::vector<Problem> ProblemsOf(const absl::Status& status) {
+  std::vector<Problem> problems;
+  const absl::optional<absl::Cord> payload = status.GetPayload(kPayload);
+  postern::v1::ApplyConfigResponse carried;
+  if (!payload.has_value() || !carried.ParseFromString(std::string(*payload))) return problems;
+  for (const postern::v1::ConfigError& error : carried.errors()) {
+    problems.push_back({static_cast<int>(error.line()), error.path(), error.message()});
+  }
+  return problems;
 }
 
 std::string Join(absl::string_view parent, absl::string_view name) {

@@ -43,7 +43,7 @@ class Problems {
   std::vector<Problem> List() const;
 
   // OK, or INVALID_ARGUMENT: "file:line: path: cause" for each, in the order of the lines, joined
-  // by '\n'. Of more than 1000 the rest is counted.
+  // by '\n'. Of more than 1000 the rest is counted. ProblemsOf() has all of them.
   absl::Status ToStatus() const;
 
  private:
@@ -52,6 +52,11 @@ class Problems {
   absl::flat_hash_map<std::string, int> lines_;
   absl::flat_hash_set<std::string> unreadable_;
 };
+
+// Has `status` carry the problems that it tells of, for those who want them one by one.
+absl::Status WithProblems(absl::Status status, const std::vector<Problem>& problems);
+// Those that it carries; empty: it is not about what a configuration says.
+std::vector<Problem> ProblemsOf(const absl::Status& status);
 
 // "parent.name"; "name" when the parent is the whole configuration.
 std::string Join(absl::string_view parent, absl::string_view name);

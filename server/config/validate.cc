@@ -6,7 +6,6 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "server/config/bounds.h"
 #include "server/config/hosts.h"
 #include "server/config/redact.h"
@@ -165,7 +164,7 @@ class Validator {
   void CheckGlob(const std::string& glob, const std::string& path, Unique& unique) {
     if (glob.empty()) return problems_.Add(path, kRequired);
     Report(path, CheckDomainGlob(glob));
-    unique.Check(absl::AsciiStrToLower(absl::StripSuffix(glob, ".")), path);
+    unique.Check(NormalGlob(glob), path);
   }
 
   void CheckBindings(const RepeatedPtrField<v1::BindingConfig>& bindings) {

@@ -31,6 +31,7 @@ ControlService::ControlService(Queue& queue, Stopper& stopper, ServiceContext& c
       context_(context),
       drain_check_(v1::DrainRequest::descriptor()),
       drain_guard_(context.access, "Control.Drain"),
+      drain_reader_(context.deps.metrics, "Control.Drain"),
       drain_stats_(context.deps.metrics, "Control.Drain"),
       list_queues_(*this, queue, service_, &AsyncService::RequestListQueues,
                    &ControlService::ListQueues, context, "Control.ListQueues"),
@@ -128,17 +129,23 @@ Detached ControlService::ServeDrain() {
   if (!co_await call->Accept(service_, &AsyncService::RequestDrain)) co_return;
   ServeDrain();
   InFlight in_flight(drain_stats_);
+  v1::DrainRequest request;
   absl::Status status = drain_guard_.Admit(*call);
-  if (status.ok()) status = drain_check_.Check(call->request);
-  if (status.ok()) status = co_await Drain(*call);
+  if (status.ok()) {
+    status = drain_reader_.Parse(call->request, &request);
+    if (status.ok()) status = drain_check_.Check(request);
+    if (!status.ok()) drain_guard_.AuditRefusal(*call, status);
+  }
+  call->request.Clear();
+  if (status.ok()) status = co_await Drain(*call, request);
   in_flight.Ended(status);
   co_await call->Finish(status);
   co_await call->Done();
 }
 
-Task<absl::Status> ControlService::Drain(DrainCall& call) {
+Task<absl::Status> ControlService::Drain(DrainCall& call, const v1::DrainRequest& request) {
   using Progress = delivery::DrainProgress;
-  const absl::StatusOr<absl::Duration> budget = DrainBudget(call.request, StandardBudget());
+  const absl::StatusOr<absl::Duration> budget = DrainBudget(request, StandardBudget());
   AuditEntry entry{"Control.Drain", call.identity().name, "", "", "", CallerOf(call)};
   if (budget.ok()) {
     entry.detail = absl::StrCat("sessions have ", absl::FormatDuration(*budget), " to end");

@@ -26,7 +26,7 @@ class ControlService {
                       C::WithAsyncMethod_SetPolicySwitch<C::Service>>>>>>>>>>>>;
   template <class Request, class Response>
   using Method = UnaryMethod<ControlService, AsyncService, Request, Response>;
-  using DrainCall = WriterCall<v1::DrainRequest, v1::DrainProgress>;
+  using DrainCall = WriterCall<grpc::ByteBuffer, v1::DrainProgress>;
 
   Task<absl::Status> ListQueues(UnaryCall<v1::ListQueuesRequest, v1::ListQueuesResponse>& call);
   Task<absl::Status> ListConnections(
@@ -39,7 +39,7 @@ class ControlService {
   Task<absl::Status> ShutdownConnection(
       UnaryCall<v1::ShutdownConnectionRequest, v1::ShutdownConnectionResponse>& call);
   Detached ServeDrain();
-  Task<absl::Status> Drain(DrainCall& call);
+  Task<absl::Status> Drain(DrainCall& call, const v1::DrainRequest& request);
   // Of the configuration in force.
   absl::Duration StandardBudget() const;
 
@@ -49,6 +49,7 @@ class ControlService {
   const ServedCheck drain_check_;
   AsyncService service_;
   MethodGuard drain_guard_;
+  RequestReader drain_reader_;
   MethodStats drain_stats_;
   Method<v1::ListQueuesRequest, v1::ListQueuesResponse> list_queues_;
   Method<v1::ListConnectionsRequest, v1::ListConnectionsResponse> list_connections_;

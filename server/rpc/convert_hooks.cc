@@ -64,12 +64,36 @@ absl::StatusOr<bridge::Then> ToThen(const v1::Then& then) {
   bridge::Then out;
   const bool lasts =
       then.action() == v1::THEN_ACTION_HOLD || then.action() == v1::THEN_ACTION_AVOID_HOST;
-  if (!lasts) return out;
+  if (!lasts) {
+    if (!then.has_duration()) return out;
+    return absl::InvalidArgumentError("then.duration: only with HOLD and AVOID_HOST");
+  }
   const absl::StatusOr<absl::Duration> duration =
       PositiveDuration(then.duration(), "then.duration", absl::Hours(1));
   if (!duration.ok()) return duration.status();
   (then.action() == v1::THEN_ACTION_HOLD ? out.hold : out.avoid_host) = *duration;
   return out;
+}
+
+// What says when and how a session ends means nothing with a verdict that does not end it.
+absl::Status CheckDecision(const v1::Verdict& verdict) {
+  if (verdict.decision() == v1::DECISION_UNSPECIFIED) {
+    return absl::InvalidArgumentError("decision: must be set");
+  }
+  if (verdict.decision() == v1::DECISION_SHUTDOWN) return absl::OkStatus();
+  const v1::ThenAction then = verdict.then().action();
+  if (then != v1::THEN_ACTION_UNSPECIFIED && then != v1::THEN_ACTION_RECONNECT) {
+    return absl::InvalidArgumentError("then.action: only with SHUTDOWN");
+  }
+  switch (verdict.connection().when_case()) {
+    case v1::ConnectionTarget::kAfterDeliveries:
+      return absl::InvalidArgumentError("connection.after_deliveries: only with SHUTDOWN");
+    case v1::ConnectionTarget::kAfterAge:
+      return absl::InvalidArgumentError("connection.after_age: only with SHUTDOWN");
+    case v1::ConnectionTarget::WHEN_NOT_SET:
+      break;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -160,9 +184,7 @@ bridge::Verdict ToVerdict(v1::Verdict& verdict) {
   } else if (status.ok()) {
     status = then.status();
   }
-  if (status.ok() && verdict.decision() == v1::DECISION_UNSPECIFIED) {
-    status = absl::InvalidArgumentError("decision: must be set");
-  }
+  if (status.ok()) status = CheckDecision(verdict);
   out.denied = std::string(status.message());
   return out;
 }

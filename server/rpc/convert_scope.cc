@@ -1,7 +1,8 @@
 #include "server/rpc/convert_scope.h"
 
+#include <memory>
+#include <optional>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,7 @@
 #include "server/config/values.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/convert_hooks.h"
+#include "server/rpc/rights.h"
 
 namespace postern::rpc {
 namespace {
@@ -33,16 +35,31 @@ void WriteTarget(const bridge::ScopeTarget& target, v1::ScopeTarget* out) {
   }
 }
 
+// What the filter of its stream leaves of the rule's own scope. Rules share the filter in memory;
+// in the file each has one, so it must not be the whole of it.
+bridge::Filter WithinScope(const bridge::ScopeRule& rule) {
+  if (rule.within == nullptr) return {};
+  const bridge::Filter& within = rule.within->filter();
+  bridge::Filter scope;
+  scope.domains.push_back(rule.target.domain);
+  if (!rule.target.binding.empty()) scope.bindings.push_back(rule.target.binding);
+  if (std::optional<bridge::Filter> both = Intersect(within, scope)) return *std::move(both);
+  // Nothing: any one entry that lies outside of the scope says so, too.
+  bridge::Filter apart;
+  if (!within.domains.empty()) apart.domains.push_back(within.domains.front());
+  if (!within.bindings.empty()) apart.bindings.push_back(within.bindings.front());
+  return apart;
+}
+
 void WriteRule(const std::string& provider, const bridge::ScopeRule& rule, v1::ScopeState* out) {
   out->set_provider(provider);
   WriteTarget(rule.target, out->mutable_scope());
   out->set_decision(static_cast<v1::Decision>(rule.decision));
   *out->mutable_hold() = ToProto(rule.then.hold);
   *out->mutable_avoid_host() = ToProto(rule.then.avoid_host);
-  for (const std::string& domain : rule.within.domains) out->mutable_within()->add_domains(domain);
-  for (const std::string& binding : rule.within.bindings) {
-    out->mutable_within()->add_bindings(binding);
-  }
+  const bridge::Filter within = WithinScope(rule);
+  for (const std::string& domain : within.domains) out->mutable_within()->add_domains(domain);
+  for (const std::string& binding : within.bindings) out->mutable_within()->add_bindings(binding);
   out->mutable_provenance()->set_by(Utf8(rule.by));
   out->mutable_provenance()->set_reason(Utf8(rule.reason));
   *out->mutable_provenance()->mutable_since() = ToProto(rule.since);
@@ -52,12 +69,14 @@ void WriteRule(const std::string& provider, const bridge::ScopeRule& rule, v1::S
 absl::StatusOr<bridge::ScopeRule> FromProto(const v1::ScopeState& state) {
   absl::StatusOr<bridge::ScopeTarget> target = ToTarget(state.scope());
   if (!target.ok()) return target.status();
+  absl::StatusOr<bridge::Matcher> within = bridge::Matcher::Create(ToFilter(state.within()));
+  if (!within.ok()) return within.status();
   bridge::ScopeRule rule;
   rule.target = *std::move(target);
   rule.decision = static_cast<bridge::Decision>(state.decision());
   rule.then.hold = config::FromProto(state.hold());
   rule.then.avoid_host = config::FromProto(state.avoid_host());
-  rule.within = ToFilter(state.within());
+  rule.within = std::make_shared<const bridge::Matcher>(*std::move(within));
   rule.by = state.provenance().by();
   rule.reason = state.provenance().reason();
   rule.since = config::FromProto(state.provenance().since());
@@ -76,6 +95,10 @@ absl::StatusOr<bridge::ScopeTarget> ToTarget(const v1::ScopeTarget& target) {
   glob.domains.push_back(out.domain);
   if (out.domain.empty() || !bridge::Matcher::Create(std::move(glob)).ok()) {
     return absl::InvalidArgumentError("scope.domain: must be a domain, \"*.suffix\" or \"*\"");
+  }
+  if (out.binding.size() > bridge::kMaxGlobBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("scope.binding: over ", bridge::kMaxGlobBytes, " bytes"));
   }
   if (target.has_ttl()) {
     const absl::StatusOr<absl::Duration> ttl =

@@ -2,21 +2,19 @@
 
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <utility>
 
-#include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
 #include "server/base/mutex.h"
+#include "server/rpc/cq.h"
 
 namespace postern::rpc {
 namespace {
@@ -24,6 +22,10 @@ namespace {
 constexpr std::size_t kMostBytes = std::size_t{1} << 20;
 constexpr char kCertificate[] = "-----BEGIN CERTIFICATE-----";
 constexpr char kKey[] = "PRIVATE KEY-----";
+// Every client that connects finds the same fault.
+constexpr absl::Duration kLineInterval = absl::Minutes(1);
+
+using Pem = PemFiles::Pem;
 
 // A file, PEM of this kind. INVALID_ARGUMENT beginning with `key`.
 absl::StatusOr<std::string> ReadPem(const char* key, const std::string& path, const char* kind) {
@@ -44,10 +46,6 @@ absl::StatusOr<std::string> ReadPem(const char* key, const std::string& path, co
   }
   return text;
 }
-
-struct Pem {
-  std::string certificate, key, client_ca;
-};
 
 absl::StatusOr<Pem> ReadAll(const TlsOptions& options) {
   Pem pem;
@@ -96,31 +94,12 @@ bool Usable(const Pem& pem) {
   return usable;
 }
 
-// What tells one state of a file from another, also when it was put in place of the other.
-struct Stamp {
-  dev_t device = 0;
-  ino_t inode = 0;
-  off_t size = -1;
-  timespec changed{};
-
-  bool operator==(const Stamp& other) const {
-    return device == other.device && inode == other.inode && size == other.size &&
-           changed.tv_sec == other.changed.tv_sec && changed.tv_nsec == other.changed.tv_nsec;
-  }
-};
-
-Stamp StampOf(const std::string& path) {
-  struct stat info {};
-  if (path.empty() || stat(path.c_str(), &info) != 0) return {};
-  return {info.st_dev, info.st_ino, info.st_size, info.st_ctim};
-}
-
 class TlsCredentials final : public grpc::ServerCredentials {
  public:
-  explicit TlsCredentials(TlsOptions options) : options_(std::move(options)) {
+  explicit TlsCredentials(const TlsOptions& options) : files_(options) {
     grpc_ssl_client_certificate_request_type request = GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE;
-    if (!options_.client_ca_file.empty()) {
-      request = options_.require_client_certificate
+    if (!options.client_ca_file.empty()) {
+      request = options.require_client_certificate
                     ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
                     : GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY;
     }
@@ -145,29 +124,49 @@ class TlsCredentials final : public grpc::ServerCredentials {
   grpc_ssl_certificate_config_reload_status FetchChanged(
       grpc_ssl_server_certificate_config** config) {
     base::MutexLock lock(mu_);
-    const std::array<Stamp, 3> now = {StampOf(options_.certificate_file),
-                                      StampOf(options_.key_file), StampOf(options_.client_ca_file)};
-    if (now == seen_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
-    const bool first = seen_ == std::array<Stamp, 3>();
-    seen_ = now;
-    const absl::StatusOr<Pem> pem = ReadAll(options_);
-    if (!pem.ok()) {
-      base::Log().error("rpc: tls: {}; what was in force stays", pem.status().message());
-      return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_FAIL;
-    }
+    const absl::StatusOr<std::optional<Pem>> pem = files_.ReadIfChanged(Queue::Now());
+    // A failure was logged; told of it, gRPC would say so again for each client, and do the same.
+    if (!pem.ok() || !pem->has_value()) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
     // Of a pair that does not fit together gRPC says so in the log, and keeps what it has.
-    if (!first) base::Log().info("rpc: tls: {} or its key has changed", options_.certificate_file);
-    *config = ToConfig(*pem);
+    *config = ToConfig(**pem);
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }
 
-  const TlsOptions options_;
   grpc_server_credentials* credentials_ = nullptr;
   base::Mutex mu_;
-  std::array<Stamp, 3> seen_ ABSL_GUARDED_BY(mu_);
+  PemFiles files_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace
+
+absl::StatusOr<std::optional<Pem>> PemFiles::ReadIfChanged(absl::Time now) {
+  // Before they are read: what changes meanwhile is seen by the next call.
+  const std::array<Stamp, 3> stamps = {StampOf(options_.certificate_file),
+                                       StampOf(options_.key_file),
+                                       StampOf(options_.client_ca_file)};
+  if (stamps == read_) return std::nullopt;
+  absl::StatusOr<Pem> pem = ReadAll(options_);
+  if (!pem.ok()) {
+    if (pem.status() != logged_ || now >= next_line_) {
+      base::Log().error("rpc: tls: {}; what was in force stays", pem.status().message());
+      logged_ = pem.status();
+      next_line_ = now + kLineInterval;
+    }
+    return pem.status();
+  }
+  if (read_.has_value()) {
+    base::Log().info("rpc: tls: {} or its key has changed", options_.certificate_file);
+  }
+  read_ = stamps;
+  logged_ = absl::OkStatus();
+  return *std::move(pem);
+}
+
+PemFiles::Stamp PemFiles::StampOf(const std::string& path) {
+  struct stat info {};
+  if (path.empty() || stat(path.c_str(), &info) != 0) return {};
+  return {info.st_dev, info.st_ino, info.st_size, info.st_ctim};
+}
 
 absl::Status CheckTlsFiles(const TlsOptions& options) {
   absl::StatusOr<Pem> pem = ReadAll(options);
@@ -185,8 +184,8 @@ absl::Status CheckTlsFiles(const TlsOptions& options) {
                                                  ": holds no certificate that can be read"));
 }
 
-std::shared_ptr<grpc::ServerCredentials> MakeTlsCredentials(TlsOptions options) {
-  return std::make_shared<TlsCredentials>(std::move(options));
+std::shared_ptr<grpc::ServerCredentials> MakeTlsCredentials(const TlsOptions& options) {
+  return std::make_shared<TlsCredentials>(options);
 }
 
 }  // namespace postern::rpc

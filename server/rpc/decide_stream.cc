@@ -11,16 +11,42 @@ namespace {
 
 absl::Status Gone() { return absl::CancelledError("the client is gone"); }
 
+std::uint64_t UnknownIn(const google::protobuf::Message& message) {
+  const auto& fields = message.GetReflection()->GetUnknownFields(message);
+  return static_cast<std::uint64_t>(fields.field_count());
+}
+
+// Of a frame, of what is in it and of each verdict: deeper ones are not looked for. A frame that is
+// unknown itself has none.
+std::uint64_t UnknownFields(const v1::DecideRequest& frame) {
+  switch (frame.frame_case()) {
+    case v1::DecideRequest::kAttach:
+      return UnknownIn(frame) + UnknownIn(frame.attach());
+    case v1::DecideRequest::kVerdicts: {
+      std::uint64_t count = UnknownIn(frame) + UnknownIn(frame.verdicts());
+      for (const v1::Verdict& verdict : frame.verdicts().verdicts()) count += UnknownIn(verdict);
+      return count;
+    }
+    case v1::DecideRequest::kAcknowledge:
+      return UnknownIn(frame) + UnknownIn(frame.acknowledge());
+    case v1::DecideRequest::kDetach:
+      return UnknownIn(frame) + UnknownIn(frame.detach());
+    case v1::DecideRequest::FRAME_NOT_SET:
+      break;
+  }
+  return 0;
+}
+
 }  // namespace
 
 DecideStream::DecideStream(DecideCall& call, ServiceContext& context, Stopper& stopper,
-                           MethodGuard& guard, const Checks& checks, base::Counter& unknown_frames)
+                           MethodGuard& guard, const Checks& checks, const Unknown& unknown)
     : call_(call),
       context_(context),
       stopper_(stopper),
       guard_(guard),
       checks_(checks),
-      unknown_frames_(unknown_frames),
+      unknown_(unknown),
       wakeup_(std::make_shared<SubscriberWakeup>(call.queue())),
       listener_(stopper, wakeup_->signal(), [this] { OnRightsReplaced(); }),
       pump_(call, StreamKind::kDecide, *wakeup_, guard, context.limits,
@@ -129,6 +155,7 @@ absl::Status DecideStream::OnBuffer(grpc::ByteBuffer& buffer) {
   }
   v1::DecideRequest frame;
   if (!Parse(buffer, &frame)) return absl::InternalError("a frame that does not parse");
+  if (const std::uint64_t fields = UnknownFields(frame); fields > 0) unknown_.fields.Add(fields);
   return OnFrame(frame);
 }
 
@@ -151,7 +178,7 @@ absl::Status DecideStream::OnFrame(v1::DecideRequest& frame) {
     case v1::DecideRequest::FRAME_NOT_SET:
       break;
   }
-  unknown_frames_.Add();
+  unknown_.frames.Add();
   return absl::OkStatus();
 }
 

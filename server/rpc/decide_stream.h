@@ -27,9 +27,15 @@ class DecideStream {
     ServedCheck verdict{v1::Verdict::descriptor()};
   };
 
+  // What this release does not know, which is counted and ignored.
+  struct Unknown {
+    base::Counter& frames;
+    base::Counter& fields;
+  };
+
   // REQUIRES: the call was admitted by `guard`.
   DecideStream(DecideCall& call, ServiceContext& context, Stopper& stopper, MethodGuard& guard,
-               const Checks& checks, base::Counter& unknown_frames);
+               const Checks& checks, const Unknown& unknown);
 
   // From the first frame to the status to finish with.
   Task<absl::Status> Run();
@@ -54,7 +60,7 @@ class DecideStream {
   Stopper& stopper_;
   MethodGuard& guard_;
   const Checks& checks_;
-  base::Counter& unknown_frames_;
+  const Unknown& unknown_;
   const std::shared_ptr<SubscriberWakeup> wakeup_;
   Stopper::Listener listener_;
   FramePump<DecideCall> pump_;

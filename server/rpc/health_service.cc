@@ -11,6 +11,7 @@ HealthService::HealthService(Queue& queue, Stopper& stopper, ServiceContext& con
     : queue_(queue),
       stopper_(stopper),
       watch_stats_(context.deps.metrics, "Health.Watch"),
+      watch_reader_(context.deps.metrics, "Health.Watch"),
       check_(*this, queue, service_, &AsyncService::RequestCheck, &HealthService::Check, context,
              "Health.Check") {}
 
@@ -56,14 +57,17 @@ Detached HealthService::ServeWatch() {
 }
 
 Task<absl::Status> HealthService::Watch(WatchCall& call) {
+  Request request;
+  absl::Status status = watch_reader_.Parse(call.request, &request);
+  if (!status.ok()) co_return status;
   Signal changed(queue_);
   const Stopper::Listener listener(stopper_, changed);
   watchers_.insert(&changed);
   call.SignalWhenDone(&changed);
   std::optional<Response::ServingStatus> told;
-  absl::Status status = absl::CancelledError("the client is gone");
+  status = absl::CancelledError("the client is gone");
   while (!call.done()) {
-    const Response::ServingStatus now = StatusOf(call.request.service());
+    const Response::ServingStatus now = StatusOf(request.service());
     if (told != now) {
       Response response;
       response.set_status(now);

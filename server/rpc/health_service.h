@@ -28,7 +28,7 @@ class HealthService {
   using Request = grpc::health::v1::HealthCheckRequest;
   using Response = grpc::health::v1::HealthCheckResponse;
   using AsyncService = Proto::WithAsyncMethod_Check<Proto::WithAsyncMethod_Watch<Proto::Service>>;
-  using WatchCall = WriterCall<Request, Response>;
+  using WatchCall = WriterCall<grpc::ByteBuffer, Response>;
 
   Response::ServingStatus StatusOf(const std::string& name) const;
   Task<absl::Status> Check(UnaryCall<Request, Response>& call);
@@ -41,6 +41,7 @@ class HealthService {
   std::set<Signal*> watchers_;
   AsyncService service_;
   MethodStats watch_stats_;
+  RequestReader watch_reader_;
   UnaryMethod<HealthService, AsyncService, Request, Response> check_;
 };
 

@@ -24,6 +24,15 @@ void FillProvider(const ChainProvider& provider, v1::Provider* out) {
   out->set_non_zero(provider.non_zero);
 }
 
+// Who may only submit sees how policy fares, and not whose it is.
+void HideClients(v1::ListProvidersResponse& response) {
+  for (v1::RemoteProvider& provider : *response.mutable_remote()) {
+    provider.clear_filter();
+    provider.clear_streams();
+  }
+  for (v1::PolicySwitchState& state : *response.mutable_switches()) state.clear_provenance();
+}
+
 }  // namespace
 
 HooksService::HooksService(Queue& queue, Stopper& stopper, ServiceContext& context)
@@ -32,11 +41,16 @@ HooksService::HooksService(Queue& queue, Stopper& stopper, ServiceContext& conte
       context_(context),
       watch_check_(v1::WatchRequest::descriptor()),
       watch_guard_(context.access, "Hooks.Watch"),
+      watch_reader_(context.deps.metrics, "Hooks.Watch"),
       decide_guard_(context.access, "Hooks.Decide"),
       watch_stats_(context.deps.metrics, "Hooks.Watch"),
       decide_stats_(context.deps.metrics, "Hooks.Decide"),
-      unknown_frames_(context.deps.metrics.AddCounter(
-          "postern_rpc_unknown_frames_total", "Frames of Decide that this release does not know.")),
+      unknown_{
+          context.deps.metrics.AddCounter("postern_rpc_unknown_frames_total",
+                                          "Frames of Decide that this release does not know."),
+          context.deps.metrics.AddCounter("postern_rpc_unknown_fields_total",
+                                          "Fields in frames of Decide that this release does not "
+                                          "know.")},
       list_providers_(*this, queue, service_, &AsyncService::RequestListProviders,
                       &HooksService::ListProviders, context, "Hooks.ListProviders"),
       post_verdicts_(*this, queue, service_, &AsyncService::RequestPostVerdicts,
@@ -67,6 +81,7 @@ Task<absl::Status> HooksService::ListProviders(
   for (const bridge::SwitchState& state : context_.deps.bridge.policy_switch().List()) {
     ToProto(state, call.response.add_switches());
   }
+  if (!call.identity().rights->SeesClients()) HideClients(call.response);
   co_return absl::OkStatus();
 }
 
@@ -111,7 +126,9 @@ Detached HooksService::ServeWatch() {
 
 Task<absl::Status> HooksService::Watch(WatchCall& call) {
   v1::WatchRequest request;
-  if (!Parse(call.request, &request)) co_return absl::InternalError("the request does not parse");
+  if (absl::Status parsed = watch_reader_.Parse(call.request, &request); !parsed.ok()) {
+    co_return parsed;
+  }
   if (absl::Status status = watch_check_.Check(request); !status.ok()) co_return status;
   absl::StatusOr<bridge::WatchRequest> wanted = ToWatch(request);
   if (!wanted.ok()) co_return wanted.status();
@@ -163,7 +180,7 @@ Detached HooksService::ServeDecide() {
     co_await call->Done();
     co_return;
   }
-  DecideStream stream(*call, context_, stopper_, decide_guard_, decide_checks_, unknown_frames_);
+  DecideStream stream(*call, context_, stopper_, decide_guard_, decide_checks_, unknown_);
   const absl::Status status = co_await stream.Run();
   in_flight.Ended(status);
   co_await call->Finish(status);

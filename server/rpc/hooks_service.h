@@ -37,10 +37,11 @@ class HooksService {
   const ServedCheck watch_check_;
   AsyncService service_;
   MethodGuard watch_guard_;
+  RequestReader watch_reader_;
   MethodGuard decide_guard_;
   MethodStats watch_stats_;
   MethodStats decide_stats_;
-  base::Counter& unknown_frames_;
+  const DecideStream::Unknown unknown_;
   UnaryMethod<HooksService, AsyncService, v1::ListProvidersRequest, v1::ListProvidersResponse>
       list_providers_;
   UnaryMethod<HooksService, AsyncService, v1::PostVerdictsRequest, v1::PostVerdictsResponse>

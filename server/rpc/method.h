@@ -5,21 +5,34 @@
 //       "Delivery.Submit"};
 //   submit_.Serve();
 //
-// Who may not, and what is not served, is refused before the handler sees it. Thread: the queue's.
+// Who may not, what is too much (request.h) and what is not served is refused, in this order,
+// before the handler sees it: of a caller without the right nothing is parsed. Thread: the queue's.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 
+#include "postern/v1/control.pb.h"
+#include "postern/v1/delivery.pb.h"
 #include "server/rpc/access.h"
 #include "server/rpc/calls.h"
 #include "server/rpc/context.h"
 #include "server/rpc/coro.h"
+#include "server/rpc/request.h"
 #include "server/rpc/stats.h"
 #include "server/rpc/unserved.h"
 
 namespace postern::rpc {
+
+// A configuration is as long as its owner makes it; whoever sends one has the right to anything.
+template <class Request>
+constexpr RequestBounds BoundsOf() {
+  if (std::is_same_v<Request, v1::SubmitRequest>) return {kMaxFrameBytes, kMaxFields};
+  if (std::is_same_v<Request, v1::ApplyConfigRequest>) return {.bytes = kMaxFrameBytes};
+  return {};
+}
 
 template <class Impl, class Service, class Request, class Response>
 class UnaryMethod {
@@ -38,6 +51,7 @@ class UnaryMethod {
         accept_(accept),
         handler_(handler),
         guard_(context.access, name),
+        reader_(context.deps.metrics, name, BoundsOf<Request>()),
         stats_(context.deps.metrics, std::move(name)),
         served_(Request::descriptor()) {}
 
@@ -52,9 +66,11 @@ class UnaryMethod {
     InFlight in_flight(stats_);
     absl::Status status = guard_.Admit(*call);
     if (status.ok()) {
-      status = served_.Check(call->request);
+      status = reader_.Parse(call->received, &call->request);
+      if (status.ok()) status = served_.Check(call->request);
       if (!status.ok()) guard_.AuditRefusal(*call, status);
     }
+    call->received.Clear();
     if (status.ok()) status = co_await (impl_.*handler_)(*call);
     in_flight.Ended(status);
     co_await call->Finish(status);
@@ -68,6 +84,7 @@ class UnaryMethod {
   const Accept accept_;
   const Handler handler_;
   MethodGuard guard_;
+  RequestReader reader_;
   MethodStats stats_;
   const ServedCheck served_;
 };

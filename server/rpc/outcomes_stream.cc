@@ -12,6 +12,8 @@ namespace postern::rpc {
 namespace {
 
 constexpr std::size_t kMaxConsumerBytes = 64;
+// So many times the streams that may have started may be about to.
+constexpr std::size_t kWaitingFactor = 4;
 // Of one piece, as the spool counts.
 constexpr std::size_t kReadBytes = std::size_t{256} << 10;
 // While the spool cannot be read.
@@ -41,20 +43,18 @@ OutcomesStream::OutcomesStream(CallType& call, ServiceContext& context, Outcomes
       source_(context.deps.outcomes),
       wakeup_(std::make_shared<OutcomesWakeup>(call.queue())),
       listener_(stopper, wakeup_->signal()),
+      request_reader_(context.deps.metrics, "Delivery.Outcomes"),
       write_ended_(call.queue()),
       all_ended_(call.queue()),
       last_write_(Queue::Now()) {
-  ++hub_.streams;
+  ++hub_.waiting;
 }
 
-OutcomesStream::~OutcomesStream() { --hub_.streams; }
+OutcomesStream::~OutcomesStream() { --(started_ ? hub_.started : hub_.waiting); }
 
 Task<absl::Status> OutcomesStream::Run() {
   call_.SignalWhenDone(&wakeup_->signal());
-  if (hub_.streams > context_.limits.outcome_streams) {
-    failure_ = absl::ResourceExhaustedError(absl::StrCat(
-        "too many streams of outcomes, the limit is ", context_.limits.outcome_streams));
-  }
+  failure_ = TakePlace();
   ReadFrames();
   absl::Status status = co_await AwaitStart();
   if (status.ok()) status = co_await Send();
@@ -63,6 +63,19 @@ Task<absl::Status> OutcomesStream::Run() {
   if (mine != hub_.consumers.end() && mine->second == this) hub_.consumers.erase(mine);
   call_.SignalWhenDone(nullptr);
   co_return status;
+}
+
+absl::Status OutcomesStream::TakePlace() {
+  const std::size_t most = kWaitingFactor * context_.limits.outcome_streams;
+  if (hub_.waiting > most) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("too many streams of outcomes without Start, the limit is ", most));
+  }
+  // Now, not with Start: one identity must not fill the waiting room for all.
+  absl::StatusOr<std::shared_ptr<void>> place = TakeStreamPlace(context_.access, call_.identity());
+  if (!place.ok()) return place.status();
+  place_ = *std::move(place);
+  return absl::OkStatus();
 }
 
 bool OutcomesStream::CheckRights() {
@@ -225,12 +238,12 @@ Task<bool> OutcomesStream::Write() {
 std::string OutcomesStream::Cursor() const { return ToText({log_, position_}); }
 
 Detached OutcomesStream::ReadFrames() {
-  v1::OutcomesRequest frame;
+  grpc::ByteBuffer bytes;
   for (;;) {
-    const bool read = co_await call_.Read(&frame);
+    const bool read = co_await call_.Read(&bytes);
     if (!read) break;
     if (!sending_ || !failure_.ok() || displaced_) continue;  // nothing that comes now counts
-    if (CheckRights()) failure_ = OnFrame(frame);
+    if (CheckRights()) failure_ = OnBytes(bytes);
     if (!failure_.ok() || !started_) {
       wakeup_->signal().Set();
       CutWrite();
@@ -249,6 +262,12 @@ Detached OutcomesStream::CutWrite() {
   if (!written) call_.context.TryCancel();
   cutting_ = false;
   if (--running_ == 0) all_ended_.Set();
+}
+
+absl::Status OutcomesStream::OnBytes(grpc::ByteBuffer& bytes) {
+  v1::OutcomesRequest frame;
+  if (absl::Status status = request_reader_.Parse(bytes, &frame); !status.ok()) return status;
+  return OnFrame(frame);
 }
 
 absl::Status OutcomesStream::OnFrame(const v1::OutcomesRequest& frame) {
@@ -278,15 +297,18 @@ absl::Status OutcomesStream::OnStart(const v1::OutcomesStart& start) {
     return absl::Status(matcher.status().code(),
                         absl::StrCat("start.", matcher.status().message()));
   }
-  absl::StatusOr<std::shared_ptr<void>> place = TakeStreamPlace(context_.access, call_.identity());
-  if (!place.ok()) return place.status();
-  place_ = *std::move(place);
+  if (hub_.started >= context_.limits.outcome_streams) {
+    return absl::ResourceExhaustedError(absl::StrCat("too many streams of outcomes, the limit is ",
+                                                     context_.limits.outcome_streams));
+  }
   matcher_ = *std::move(matcher);
   final_only_ = start.final_only();
   consumer_ = ConsumerOf(call_.identity(), start.consumer());
   if (absl::Status status = SetOut(start); !status.ok()) return status;
   Enter();
   started_ = true;
+  --hub_.waiting;
+  ++hub_.started;
   wakeup_->signal().Set();
   return absl::OkStatus();
 }

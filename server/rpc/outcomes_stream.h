@@ -18,6 +18,7 @@
 #include "server/rpc/access.h"
 #include "server/rpc/calls.h"
 #include "server/rpc/context.h"
+#include "server/rpc/request.h"
 
 namespace postern::rpc {
 
@@ -39,13 +40,14 @@ class OutcomesStream;
 // What the streams share. Thread: the queue's.
 struct OutcomesHub {
   Worker reader;  // its own thread: a backlog must not hold up queries
-  std::size_t streams = 0;
+  std::size_t started = 0;
+  std::size_t waiting = 0;  // have not sent Start yet: they take no place from who has
   std::map<std::string, OutcomesStream*> consumers;  // who sends to this name
 };
 
 class OutcomesStream {
  public:
-  using CallType = StreamCall<v1::OutcomesRequest, v1::OutcomesResponse>;
+  using CallType = StreamCall<grpc::ByteBuffer, v1::OutcomesResponse>;
 
   // REQUIRES: the call was admitted by `guard`.
   OutcomesStream(CallType& call, ServiceContext& context, OutcomesHub& hub, Stopper& stopper,
@@ -58,7 +60,10 @@ class OutcomesStream {
   auto Joined() { return all_ended_.Wait(); }
 
  private:
+  // RESOURCE_EXHAUSTED: the identity has too many streams, or too many wait to start.
+  absl::Status TakePlace();
   Detached ReadFrames();
+  absl::Status OnBytes(grpc::ByteBuffer& bytes);
   absl::Status OnFrame(const v1::OutcomesRequest& frame);
   absl::Status OnStart(const v1::OutcomesStart& start);
   absl::Status OnAcknowledge(const v1::OutcomesAcknowledge& acknowledge);
@@ -100,7 +105,8 @@ class OutcomesStream {
   spool::OutcomeSource& source_;
   const std::shared_ptr<OutcomesWakeup> wakeup_;
   Stopper::Listener listener_;
-  std::shared_ptr<void> place_;  // among the identity's streams, from Start on
+  RequestReader request_reader_;
+  std::shared_ptr<void> place_;  // among the identity's streams
   Signal write_ended_;           // for CutWrite
   Signal all_ended_;
   int running_ = 1;  // the reader, and CutWrite

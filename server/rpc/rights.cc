@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -19,7 +20,8 @@ struct MethodRight {
   absl::string_view method;
   Right right;
 };
-// The queries and what changes one's own messages are narrowed to what the identity may see.
+// The queries and what changes one's own messages are narrowed to what the identity may see
+// (ListProviders: Rights::SeesClients).
 constexpr MethodRight kMethods[] = {
     {"Delivery.Submit", Right::kSubmit},     {"Delivery.SubmitStream", Right::kSubmit},
     {"Delivery.GetMessage", Right::kAny},    {"Delivery.ListMessages", Right::kAny},
@@ -66,10 +68,11 @@ bool IntersectList(const std::vector<std::string>& a, const std::vector<std::str
     *out = a.empty() ? b : a;
     return true;
   }
+  absl::flat_hash_set<absl::string_view> seen;
   for (const std::string& x : a) {
     for (const std::string& y : b) {
       const absl::string_view both = common(x, y);
-      if (!both.empty() && !Contains(*out, both)) out->emplace_back(both.data(), both.size());
+      if (!both.empty() && seen.insert(both).second) out->emplace_back(both.data(), both.size());
     }
   }
   return !out->empty();
@@ -95,6 +98,8 @@ absl::Status CheckSender(const std::vector<std::string>& globs, const std::strin
 }
 
 absl::Status Clamp(const bridge::Filter& allowed, absl::string_view right, bridge::Filter& filter) {
+  // First: what follows takes as many steps as the product of both.
+  if (absl::Status s = bridge::CheckLimits(filter); !s.ok()) return s;
   std::optional<bridge::Filter> both = Intersect(filter, allowed);
   if (!both.has_value()) {
     return absl::PermissionDeniedError(

@@ -51,12 +51,16 @@ struct Rights {
 
   bool Has(Right right) const;
 
+  // Does ListProviders show it who watches and decides about what, and who threw which switch?
+  bool SeesClients() const { return watch.has_value() || decide.has_value() || control; }
+
   // May the submission be made? Its tenant, when it names none, becomes the first that the right
   // lists. PERMISSION_DENIED naming what is not allowed ("submit: sender_domains: ...").
   absl::Status AllowSubmission(mail::Submission& submission) const;
 
   // Narrows the filter of a Watch or an Attach to what the right allows. PERMISSION_DENIED: nothing
-  // is left of it, or the name of the provider is not allowed. REQUIRES: Has(kWatch), Has(kDecide).
+  // is left of it, or the name of the provider is not allowed. RESOURCE_EXHAUSTED: it is over the
+  // limits of a filter (bridge::CheckLimits). REQUIRES: Has(kWatch), Has(kDecide).
   absl::Status ClampWatch(bridge::Filter& filter) const;
   absl::Status ClampDecide(absl::string_view provider, bridge::Filter& filter) const;
 };

@@ -4,22 +4,28 @@
 #include <sys/stat.h>
 
 #include <chrono>
+#include <cstdint>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
+#include "server/base/mutex.h"
+#include "server/delivery/operations.h"
 #include "server/rpc/control_service.h"
 #include "server/rpc/delivery_service.h"
 #include "server/rpc/health_service.h"
 #include "server/rpc/hooks_service.h"
 #include "server/rpc/listener.h"
+#include "server/rpc/request.h"
 #include "server/rpc/unserved_methods.h"
 
 namespace postern::rpc {
 namespace {
 
-// Content, envelope and framing of one submission; over that gRPC itself refuses the frame.
-constexpr int kMaxReceiveBytes = 64 << 20;
+// Calls of one connection at a time; a client of gRPC keeps those beyond until others have ended.
+// Well above what is refused by name (policy.max_streams, 256 by default), which a client that was
+// left waiting would never hear of.
+constexpr int kMaxCallsPerConnection = 1024;
 constexpr int kKeepaliveMillis = 30'000;
 constexpr int kKeepaliveTimeoutMillis = 10'000;
 constexpr int kLeastPingIntervalMillis = 5'000;
@@ -30,6 +36,57 @@ absl::Status CannotListen(const std::vector<Listener>& listeners) {
     absl::StrAppend(&addresses, addresses.empty() ? "" : ", ", listener.address);
   }
   return absl::UnavailableError(absl::StrCat("cannot listen on ", addresses));
+}
+
+// Operations for two workers. Cancel and Resolve look for rows where Reroute may just have taken
+// them from, so these wait for each other.
+class SharedOperations final : public delivery::Operations {
+ public:
+  explicit SharedOperations(delivery::Operations& operations) : operations_(operations) {}
+
+  absl::StatusOr<std::uint64_t> Suspend(mail::Hold hold) override {
+    return operations_.Suspend(std::move(hold));
+  }
+  absl::StatusOr<Resumed> Resume(const mail::Scope& scope) override {
+    return operations_.Resume(scope);
+  }
+  std::vector<mail::Hold> Holds() override { return operations_.Holds(); }
+  absl::StatusOr<std::uint64_t> Flush(const mail::Scope& scope, const base::Id& message) override {
+    return operations_.Flush(scope, message);
+  }
+  absl::StatusOr<std::uint64_t> Fail(const mail::Scope& scope, mail::Reply reply,
+                                     bool dry_run) override {
+    return operations_.Fail(scope, std::move(reply), dry_run);
+  }
+  absl::StatusOr<std::uint64_t> Reroute(const mail::Scope& scope,
+                                        const std::string& to_binding) override {
+    base::MutexLock lock(rows_mu_);
+    return operations_.Reroute(scope, to_binding);
+  }
+  absl::Status ShutdownConnection(const base::Id& connection, const std::string& who,
+                                  const std::string& reason, bool now) override {
+    return operations_.ShutdownConnection(connection, who, reason, now);
+  }
+  absl::StatusOr<delivery::MessageView> Cancel(const base::Id& message,
+                                               const std::vector<std::string>& recipients,
+                                               const std::string& reason) override {
+    base::MutexLock lock(rows_mu_);
+    return operations_.Cancel(message, recipients, reason);
+  }
+  absl::StatusOr<delivery::MessageView> Resolve(const base::Id& message, const std::string& domain,
+                                                delivery::Resolution resolution) override {
+    base::MutexLock lock(rows_mu_);
+    return operations_.Resolve(message, domain, resolution);
+  }
+
+ private:
+  delivery::Operations& operations_;
+  base::Mutex rows_mu_;
+};
+
+Dependencies With(delivery::Operations& operations, const Dependencies& deps) {
+  return {deps.intake,   deps.control, deps.messages, operations,  deps.outcomes, deps.bridge,
+          deps.bindings, deps.metrics, deps.clock,    deps.chains, deps.config};
 }
 
 // What an operator must know about each start.
@@ -52,14 +109,17 @@ struct Lane {
 };
 
 struct RpcServer::Parts {
-  Parts(grpc::ServerBuilder& builder, const Dependencies& deps, const ServerOptions& options,
+  Parts(grpc::ServerBuilder& builder, const Dependencies& given, const ServerOptions& options,
         std::function<void(absl::Duration)> note_draining)
-      : access(options.access, deps.metrics),
+      : operations(given.operations),
+        deps(With(operations, given)),
+        access(options.access, deps.metrics),
         hooks_lane(builder.AddCompletionQueue()),
         main_lane(builder.AddCompletionQueue()),
         context{access, deps, options.limits, worker, std::move(note_draining), drain},
+        control_context{access, deps, options.limits, control_worker, context.note_draining, drain},
         delivery(main_lane.queue, main_lane.stopper, context),
-        control(main_lane.queue, main_lane.stopper, context),
+        control(main_lane.queue, main_lane.stopper, control_context),
         health(main_lane.queue, main_lane.stopper, context),
         unserved(main_lane.queue, deps.metrics),
         hooks(hooks_lane.queue, hooks_lane.stopper, context) {
@@ -83,12 +143,16 @@ struct RpcServer::Parts {
   // The server must go before its queues; services before the server is legal, but not before
   // their calls have ended: see Shutdown().
   std::vector<std::shared_ptr<grpc::ServerCredentials>> credentials;
+  SharedOperations operations;
+  const Dependencies deps;
   Access access;
   Worker worker;
+  Worker control_worker;  // whoever may only submit must not hold up operators
   DrainState drain;
   Lane hooks_lane;
   Lane main_lane;
   ServiceContext context;
+  ServiceContext control_context;
   DeliveryService delivery;
   ControlService control;
   HealthService health;
@@ -120,7 +184,10 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ServerOptions option
     builder.AddListeningPort(listener.address, credentials.back(),
                              IsUnix(listener) ? nullptr : &ports[i]);
   }
-  builder.SetMaxReceiveMessageSize(kMaxReceiveBytes);
+  builder.SetMaxReceiveMessageSize(static_cast<int>(kMaxFrameBytes));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxCallsPerConnection);
+  // No ResourceQuota: when it is used up gRPC 1.51 resets streams at random, so that one client's
+  // large requests end the Decide streams of others.
   // A client whose host is gone is noticed; one that asks as often is not taken for an attacker.
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMillis);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMillis);

@@ -8,7 +8,9 @@
 //   (*server)->Shutdown(absl::Seconds(2));
 //
 // Two queues of one thread each: hooks, so that a verdict never waits behind a submission, and
-// everything else. Thread: any, unless it says otherwise.
+// everything else. What takes its time is done on a worker: one for Control, so that queries of
+// those who submit never keep an operator out, one for the rest. Thread: any, unless it says
+// otherwise.
 #pragma once
 
 #include <memory>

@@ -107,6 +107,7 @@ SubmitStream::SubmitStream(CallType& call, ServiceContext& context, Stopper& sto
       stopper_(stopper),
       guard_(guard),
       served_(served),
+      reader_(context.deps.metrics, "Delivery.SubmitStream", {kMaxFrameBytes, kMaxFields}),
       window_(std::make_shared<SubmitWindow>(call.queue(), context.limits, std::move(budget))),
       listener_(stopper, window_->signal()),
       space_(call.queue()),
@@ -134,7 +135,8 @@ Task<absl::Status> SubmitStream::Run() {
       status = failure_;
       break;
     }
-    if (window_->Empty() && !reading_) break;
+    // Only a client that has half-closed knows that all it has sent was answered.
+    if (window_->Empty() && half_closed_) break;
     if (window_->Empty() && stopper_.stopping()) {
       status = absl::UnavailableError("the service stops");
       break;
@@ -149,8 +151,15 @@ Task<absl::Status> SubmitStream::Run() {
 }
 
 Detached SubmitStream::ReadSubmissions() {
-  v1::SubmitStreamRequest frame;
-  while (co_await call_.Read(&frame)) {
+  grpc::ByteBuffer bytes;
+  for (;;) {
+    const bool read = co_await call_.Read(&bytes);
+    if (!read) {
+      half_closed_ = true;
+      break;
+    }
+    v1::SubmitStreamRequest frame;  // of this turn: a large one must not be kept for small ones
+    if (failure_.ok()) failure_ = Take(bytes, &frame);
     for (v1::SubmitRequest& request : *frame.mutable_submissions()) {
       while (writing_ && window_->Full()) co_await space_.Wait();
       if (!writing_) break;
@@ -160,9 +169,15 @@ Detached SubmitStream::ReadSubmissions() {
     }
     if (!writing_ || !failure_.ok() || stopper_.stopping()) break;
   }
-  reading_ = false;
   if (writing_) window_->signal().Set();
   reader_ended_.Set();
+}
+
+absl::Status SubmitStream::Take(grpc::ByteBuffer& bytes, v1::SubmitStreamRequest* frame) {
+  if (absl::Status gone = guard_.Renew(call_); !gone.ok()) return gone;
+  if (absl::Status status = reader_.Parse(bytes, frame); !status.ok()) return status;
+  for (const v1::SubmitRequest& request : frame->submissions()) reader_.CountUnknown(request);
+  return absl::OkStatus();
 }
 
 void SubmitStream::Submit(v1::SubmitRequest& request) {

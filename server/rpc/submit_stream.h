@@ -12,6 +12,7 @@
 #include "server/rpc/access.h"
 #include "server/rpc/calls.h"
 #include "server/rpc/context.h"
+#include "server/rpc/request.h"
 #include "server/rpc/unserved.h"
 
 namespace postern::rpc {
@@ -52,7 +53,7 @@ class SubmitWindow final : public Wakeup {
 
 class SubmitStream {
  public:
-  using CallType = StreamCall<v1::SubmitStreamRequest, v1::SubmitStreamResponse>;
+  using CallType = StreamCall<grpc::ByteBuffer, v1::SubmitStreamResponse>;
 
   // REQUIRES: the call was admitted by `guard`.
   SubmitStream(CallType& call, ServiceContext& context, Stopper& stopper, MethodGuard& guard,
@@ -65,6 +66,8 @@ class SubmitStream {
 
  private:
   Detached ReadSubmissions();
+  // The frame's submissions; not OK: the stream ends, by its rights or by what the client sent.
+  absl::Status Take(grpc::ByteBuffer& bytes, v1::SubmitStreamRequest* frame);
   void Submit(v1::SubmitRequest& request);
 
   CallType& call_;
@@ -72,12 +75,13 @@ class SubmitStream {
   Stopper& stopper_;
   MethodGuard& guard_;
   const ServedCheck& served_;
+  RequestReader reader_;
   std::shared_ptr<SubmitWindow> window_;
   Stopper::Listener listener_;
   Signal space_;  // a place in the window is free, or the writer is through
   Signal reader_ended_;
-  absl::Status failure_;  // its rights are gone
-  bool reading_ = true;
+  absl::Status failure_;      // its rights are gone, or it sent what is no frame
+  bool half_closed_ = false;  // by the client: all it has to say was read
   bool writing_ = true;
 };
 

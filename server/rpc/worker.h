@@ -1,4 +1,5 @@
 // Worker: one thread beside the queues, for calls that read the disk or ask scheduler threads.
+// Control has one of its own, and so has Outcomes: what waits here is refused from a bound on.
 #pragma once
 
 #include <condition_variable>

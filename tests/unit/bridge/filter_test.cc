@@ -47,9 +47,11 @@ TEST(FilterTest, RefusesTooManyOrTooLongGlobsNamingTheLimit) {
   Filter many;
   many.domains.assign(kMaxGlobs + 1, "a.example");
   EXPECT_EQ(Matcher::Create(many).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(CheckLimits(many).message(), "filter.domains: over 256 entries");
   Filter lengthy;
-  lengthy.bindings = {std::string(kMaxGlobBytes + 1, 'a')};
+  lengthy.bindings = {"b", std::string(kMaxGlobBytes + 1, 'a')};
   EXPECT_EQ(Matcher::Create(lengthy).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(CheckLimits(lengthy).message(), "filter.bindings[1]: over 1024 bytes");
 }
 
 TEST(FilterTest, SpecificityRanksExactOverLongerSuffixOverShorterOverStar) {

@@ -1,38 +1,8 @@
 // Verdicts for scopes, verdicts without a stream, the kill switch, and rules that change.
-#include "tests/unit/bridge/fixture.h"
+#include "tests/unit/bridge/scope_fixture.h"
 
 namespace postern::bridge {
 namespace {
-
-class ScopeTest : public BridgeTest {
- protected:
-  static Verdict Scope(std::string domain, std::uint64_t revision = 1) {
-    Verdict verdict;
-    ScopeTarget target;
-    target.domain = std::move(domain);
-    target.revision = revision;
-    verdict.target = std::move(target);
-    verdict.decision = Decision::kShutdown;
-    verdict.reason = "scope";
-    return verdict;
-  }
-  static Verdict Recycle(std::string domain, std::uint64_t revision = 1) {
-    Verdict verdict = Scope(std::move(domain), revision);
-    std::get<ScopeTarget>(verdict.target).recycle = true;
-    return verdict;
-  }
-  static Verdict AfterDeliveries(std::string domain, std::uint64_t n, std::uint64_t revision = 1) {
-    Verdict verdict = Scope(std::move(domain), revision);
-    std::get<ScopeTarget>(verdict.target).after_deliveries = n;
-    return verdict;
-  }
-  VerdictResult Post(Verdict verdict, const std::string& provider = "p") {
-    verdict.verdict_id = 1;
-    const auto results = bridge->PostVerdicts(provider, "me", {}, {std::move(verdict)});
-    EXPECT_TRUE(results.ok()) << results.status();
-    return results->front();
-  }
-};
 
 TEST_F(ScopeTest, RecycleEndsWhatIsOpenOnceAndNothingLater) {
   Client client = Attach("p");
@@ -274,54 +244,6 @@ TEST_F(ScopeTest, ASwitchThatCannotBeKeptIsNotThrown) {
   bridge->policy_switch().Restore({}, [](const auto&) { return absl::UnavailableError("full"); });
   EXPECT_FALSE(bridge->policy_switch().Set(Switch(SwitchPosition::kOff)).ok());
   EXPECT_EQ(bridge->policy_switch().For("p"), SwitchPosition::kOn);
-}
-
-// ---- shadow mode ----
-
-TEST_F(ScopeTest, AShadowIsAskedAndComparedAndNeverWaitedFor) {
-  AttachRequest request = Request("shade");
-  request.shadow = true;
-  Client shade = Attach(std::move(request));
-  Client real = Attach("real");
-  FakeSession session(*bridge, clock);
-  session.Connect();
-  EXPECT_FALSE(session.Ask().settled);
-  EXPECT_EQ(shade.Answer(session, 1, Decision::kShutdown).status, VerdictStatus::kStored);
-  EXPECT_EQ(session.woken.load(), 0);
-  EXPECT_EQ(real.Answer(session, 1, Decision::kKeep).status, VerdictStatus::kApplied);
-  EXPECT_EQ(session.woken.load(), 1);
-  EXPECT_FALSE(session.Settle());
-  EXPECT_EQ(shade.Answer(session, 1, Decision::kKeep).status, VerdictStatus::kDuplicate);
-  // The next one is answered after the decision, the one after that never.
-  session.Ask();
-  real.Answer(session, 2, Decision::kKeep);
-  session.Settle();
-  EXPECT_EQ(shade.Answer(session, 2, Decision::kKeep).status, VerdictStatus::kStored);
-  session.Ask();
-  session.Settle();
-  session.Close();
-  const ProviderStatus status = Status("shade");
-  EXPECT_TRUE(status.shadow);
-  EXPECT_EQ(status.questions, 0U);
-  using Outcomes = std::array<std::uint64_t, kShadowOutcomeCount>;
-  EXPECT_EQ(status.shadow_outcomes, (Outcomes{1, 1, 0, 1}));
-  ExpectBalance();
-}
-
-TEST_F(ScopeTest, AShadowAloneHoldsNobodyUpAndItsStandingVerdictsDoNotCount) {
-  AttachRequest request = Request("shade");
-  request.shadow = true;
-  Client shade = Attach(std::move(request));
-  FakeSession session(*bridge, clock);
-  session.Connect();
-  EXPECT_TRUE(session.Ask().settled);
-  ASSERT_EQ(shade.Take().questions.size(), 1U);
-  EXPECT_FALSE(session.Settle());
-  EXPECT_EQ(shade.Stand(session, Decision::kShutdown).status, VerdictStatus::kStored);
-  EXPECT_EQ(shade.Send(Recycle("*")).status, VerdictStatus::kStored);
-  EXPECT_TRUE(control.requests.empty());
-  EXPECT_TRUE(session.Ask().settled);
-  EXPECT_FALSE(session.Settle());
 }
 
 // ---- other rules ----

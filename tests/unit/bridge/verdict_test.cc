@@ -1,5 +1,6 @@
 // Verdicts: results, standing verdicts, verdicts ahead of the question, acknowledgement.
 #include "tests/unit/bridge/fixture.h"
+#include "tests/unit/rpc/log_lines.h"
 
 namespace postern::bridge {
 namespace {
@@ -220,6 +221,16 @@ TEST_F(VerdictTest, AttachChecksNamesGlobsAndLimits) {
             absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(bridge->Attach(Request("r"), subscriber).status().code(),
             absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(VerdictTest, TheReasonOfADetachIsCutInTheLogAndSplitsNoCharacter) {
+  Client client = Attach("p");
+  const rpc::LogLines log;
+  // 255 bytes, then a character of two.
+  client.session->Detach(std::string(255, 'x') + "\xC3\xA9" + std::string(100'000, 'y'));
+  const std::vector<std::string> lines = log.With("detached: ");
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0].substr(lines[0].find(": x") + 2), std::string(255, 'x'));
 }
 
 // ---- acknowledgement ----

@@ -61,6 +61,28 @@ TEST(Environment, GoesBeforeTheFileAndSaysSo) {
   EXPECT_EQ(loaded->notes[0], "POSTERN_SPOOL_DIRECTORY=/mnt/spool goes before f");
 }
 
+TEST(Environment, SaysWhereEveryFileIsThatIsWritten) {
+  const auto loaded = With({{"POSTERN_DISPOSITION_LOG", "/logs/dispositions"},
+                            {"POSTERN_AUDIT_LOG", "/logs/audit"},
+                            {"POSTERN_SWITCH_FILE", "/run/policy-off"}});
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->config.server().disposition_log().path(), "/logs/dispositions");
+  EXPECT_EQ(loaded->config.policy().audit_log().path(), "/logs/audit");
+  EXPECT_EQ(loaded->config.policy().switch_file(), "/run/policy-off");
+  EXPECT_THAT(loaded->notes, testing::SizeIs(3));
+}
+
+TEST(Environment, HelpNamesEachVariable) {
+  const std::string help = EnvironmentHelp();
+  for (const char* name :
+       {"POSTERN_SPOOL_DIRECTORY", "POSTERN_GRPC_LISTENER", "POSTERN_HTTP_LISTENER",
+        "POSTERN_HOSTNAME", "POSTERN_LOG_LEVEL", "POSTERN_TLS_CERTIFICATE_FILE",
+        "POSTERN_TLS_KEY_FILE", "POSTERN_TLS_CLIENT_CA_FILE", "POSTERN_TLS_DIRECTORY",
+        "POSTERN_DISPOSITION_LOG", "POSTERN_AUDIT_LOG", "POSTERN_SWITCH_FILE"}) {
+    EXPECT_THAT(help, HasSubstr(absl::StrCat("  ", name, " ")));
+  }
+}
+
 TEST(Environment, ListenersReplaceThoseOfTheFile) {
   const auto loaded = With({{"POSTERN_GRPC_LISTENER", "127.0.0.1:1, unix:/tmp/x.sock"}});
   ASSERT_TRUE(loaded.ok()) << loaded.status();

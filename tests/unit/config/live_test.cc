@@ -1,4 +1,5 @@
 // A configuration in force: written as YAML, compared, changed and kept.
+#include <spdlog/sinks/ringbuffer_sink.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -6,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "server/base/log.h"
 #include "server/config/live_config.h"
 #include "server/config/redact.h"
 #include "server/config/restart.h"
@@ -159,6 +161,78 @@ TEST_F(LiveConfigTest, WhatTheProcessFindsWrongIsNotPutInForce) {
   Write("options: {max_retries: 5}\n");
   live->Reload();
   EXPECT_EQ(live->in_force().generation, 1U);
+}
+
+TEST_F(LiveConfigTest, WhatIsWrongWithTheFileComesOneByOne) {
+  const auto live = Open();
+  std::string wrong = "domains:\n";
+  for (int i = 0; i < 300; ++i) absl::StrAppend(&wrong, "- {nmae: d", i, ".test}\n");
+  Write(wrong);
+  LiveConfig::ApplyRequest request;
+  request.what = LiveConfig::File();
+  auto outcome = live->Apply(request);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(outcome->generation, 1U);
+  ASSERT_GE(outcome->errors.size(), 300U);
+  EXPECT_THAT(outcome->errors[0].path, HasSubstr("domains[0]"));
+  EXPECT_EQ(outcome->errors[0].line, 3);
+  EXPECT_EQ(outcome->errors.back().line, 302);
+  EXPECT_THAT(outcome->errors[0].cause, HasSubstr("unknown key"));
+
+  Write("");
+  live->SetSink([](const v1::Config&) { return absl::InvalidArgumentError("one\nanother"); },
+                [](const v1::Config&, std::uint64_t) { FAIL(); });
+  outcome = live->Apply(request);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  ASSERT_EQ(outcome->errors.size(), 2U);
+  EXPECT_EQ(outcome->errors[1].cause, "another");
+
+  std::filesystem::remove(File());
+  EXPECT_EQ(live->Apply(request).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(LiveConfigTest, WhatAVariableSaysWrongComesWithItsPath) {
+  Write("");
+  bool bad = false;
+  auto live = LiveConfig::Open(
+      [&] {
+        return Load(File(), [&](const char* name) -> std::optional<std::string> {
+          if (bad && std::string(name) == "POSTERN_HTTP_LISTENER") return "nowhere";
+          return std::nullopt;
+        });
+      },
+      clock_);
+  ASSERT_TRUE(live.ok()) << live.status();
+  bad = true;
+  LiveConfig::ApplyRequest request;
+  request.what = LiveConfig::File();
+  const auto outcome = (*live)->Apply(request);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  ASSERT_EQ(outcome->errors.size(), 1U);
+  EXPECT_EQ(outcome->errors[0].path, "server.http_listener");
+  EXPECT_EQ(outcome->errors[0].line, 0);
+  EXPECT_THAT(outcome->errors[0].cause, HasSubstr("POSTERN_HTTP_LISTENER: "));
+}
+
+TEST_F(LiveConfigTest, WordsOfTheCallerCannotBeginALineOfTheLog) {
+  const auto lines = std::make_shared<spdlog::sinks::ringbuffer_sink_mt>(100);
+  lines->set_pattern("%v");
+  base::Log().sinks().push_back(lines);
+  const auto live = Open();
+  LiveConfig::ApplyRequest request = Request(4);
+  request.by = "me\rand";
+  request.reason = "why\naudit call=Control.Suspend who=\"ops\"";
+  ASSERT_TRUE(live->Apply(request).ok());
+  Write("options: {max_retries: 5}\n");
+  live->Reload();
+  base::Log().sinks().pop_back();
+  int of_the_call = 0;
+  for (const std::string& line : lines->last_formatted()) {
+    EXPECT_EQ(line.find_first_of("\n\r"), line.size() - 1) << line;
+    if (line.find(R"(me\rand: why\naudit call=)") != std::string::npos) ++of_the_call;
+  }
+  EXPECT_EQ(of_the_call, 2);
+  EXPECT_EQ(live->in_force().generation, 3U);
 }
 
 TEST_F(LiveConfigTest, OneThatRanOutWhileNobodyRanIsGone) {

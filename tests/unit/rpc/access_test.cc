@@ -1,4 +1,6 @@
 // Who may call, over a real server; see also the scenarios of tests/integration about certificates.
+#include <thread>
+
 #include "absl/strings/match.h"
 #include "tests/unit/rpc/fixture.h"
 
@@ -6,6 +8,10 @@ namespace postern::rpc {
 namespace {
 
 constexpr char kToken[] = "0123456789abcdef";
+
+struct NobodyReads final : bridge::Subscriber {
+  void OnReady() override {}
+};
 
 class AccessTest : public RpcTest {
  protected:
@@ -107,6 +113,39 @@ TEST_F(AccessTest, MessagesOfOthersAreNotThere) {
             grpc::StatusCode::NOT_FOUND);
 }
 
+TEST_F(AccessTest, WhoMayOnlySubmitIsNotShownWhoDecidesAboutWhat) {
+  for (const char* name : {"mailer", "watcher"}) {
+    Add(name).token = std::string(kToken) + name;
+    access.identities.back().rights.submit.emplace();
+  }
+  access.identities.back().rights.watch.emplace();
+  Start();
+  bridge::AttachRequest attach;
+  attach.provider = "policy";
+  attach.filter.domains = {"secret.example"};
+  const auto session = bridge->Attach(std::move(attach), std::make_shared<NobodyReads>());
+  ASSERT_TRUE(session.ok());
+  bridge::SwitchState off;
+  off.provider = "policy";
+  off.position = bridge::SwitchPosition::kOff;
+  off.by = "the operator";
+  off.reason = "why";
+  ASSERT_TRUE(bridge->policy_switch().Set(std::move(off)).ok());
+  for (const bool sees : {false, true}) {
+    auto context = With(std::string(kToken) + (sees ? "watcher" : "mailer"));
+    v1::ListProvidersResponse response;
+    ASSERT_TRUE(hooks_stub->ListProviders(context.get(), {}, &response).ok());
+    ASSERT_EQ(response.remote_size(), 1);
+    EXPECT_EQ(response.remote(0).name(), "policy");
+    EXPECT_EQ(response.remote(0).position(), v1::POLICY_SWITCH_OFF);
+    EXPECT_EQ(response.remote(0).has_filter(), sees);
+    EXPECT_EQ(response.remote(0).streams_size(), sees ? 1 : 0);
+    ASSERT_EQ(response.switches_size(), 1);
+    EXPECT_EQ(response.switches(0).position(), v1::POLICY_SWITCH_OFF);
+    EXPECT_EQ(response.switches(0).has_provenance(), sees);
+  }
+}
+
 TEST_F(AccessTest, AnIdentityHasSoManyStreamsAndNoMore) {
   IdentitySpec& watcher = Add("watcher");
   watcher.token = kToken;
@@ -176,6 +215,27 @@ TEST_F(AccessTest, AStreamOfOutcomesTakesAPlaceToo) {
   stream->WritesDone();
   while (stream->Read(&response)) continue;
   EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST_F(AccessTest, OneThatHasNotStartedTakesAPlaceToo) {
+  Add("books").token = kToken;
+  access.max_streams_per_identity = 1;
+  limits.attach = absl::Hours(1);
+  Start();
+  auto first = With(kToken);
+  const auto silent = delivery_stub->Outcomes(first.get());
+  base::Gauge& calls =
+      registry.AddGauge("postern_rpc_in_flight", "", {{"method", "Delivery.Outcomes"}});
+  while (calls.value() < 1) std::this_thread::yield();
+  auto second = With(kToken);
+  const auto one_more = delivery_stub->Outcomes(second.get());
+  v1::OutcomesResponse response;
+  EXPECT_FALSE(one_more->Read(&response));
+  const grpc::Status status = one_more->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(absl::StrContains(status.error_message(), "max_streams_per_identity"));
+  first->TryCancel();
+  silent->Finish();
 }
 
 TEST_F(AccessTest, NewIdentitiesHoldForNewCalls) {

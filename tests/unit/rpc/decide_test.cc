@@ -238,6 +238,53 @@ TEST_F(DecideTest, VerdictsThatCannotBeUsedAreDeniedByName) {
          v->mutable_connection()->set_connection_id(std::string(32, 'a'));
          v->mutable_connection()->set_after_deliveries(0);
        }},
+      {"scope.binding: over 1024 bytes",
+       [](v1::Verdict* v) {
+         v->mutable_scope()->set_domain("*");
+         v->mutable_scope()->set_recycle(true);
+         v->mutable_scope()->set_binding(std::string(1025, 'b'));
+       }},
+      // What would be ignored.
+      {"then.duration: only with HOLD and AVOID_HOST",
+       [](v1::Verdict* v) {
+         v->mutable_connection()->set_connection_id(std::string(32, 'a'));
+         v->mutable_then()->mutable_duration()->set_seconds(60);
+       }},
+      {"then.duration: only with HOLD and AVOID_HOST",
+       [](v1::Verdict* v) {
+         v->mutable_question()->set_connection_id(std::string(32, 'a'));
+         v->mutable_question()->set_number(1);
+         v->mutable_then()->set_action(v1::THEN_ACTION_RECONNECT);
+         v->mutable_then()->mutable_duration()->set_seconds(60);
+       }},
+      {"then.action: only with SHUTDOWN",
+       [](v1::Verdict* v) {
+         v->mutable_question()->set_connection_id(std::string(32, 'a'));
+         v->mutable_question()->set_number(1);
+         v->set_decision(v1::DECISION_KEEP);
+         v->mutable_then()->set_action(v1::THEN_ACTION_HOLD);
+         v->mutable_then()->mutable_duration()->set_seconds(60);
+       }},
+      {"then.action: only with SHUTDOWN",
+       [](v1::Verdict* v) {
+         v->mutable_scope()->set_domain("*");
+         v->mutable_scope()->set_recycle(true);
+         v->set_decision(v1::DECISION_ABSTAIN);
+         v->mutable_then()->set_action(v1::THEN_ACTION_AVOID_HOST);
+         v->mutable_then()->mutable_duration()->set_seconds(60);
+       }},
+      {"connection.after_deliveries: only with SHUTDOWN",
+       [](v1::Verdict* v) {
+         v->mutable_connection()->set_connection_id(std::string(32, 'a'));
+         v->mutable_connection()->set_after_deliveries(3);
+         v->set_decision(v1::DECISION_KEEP);
+       }},
+      {"connection.after_age: only with SHUTDOWN",
+       [](v1::Verdict* v) {
+         v->mutable_connection()->set_connection_id(std::string(32, 'a'));
+         v->mutable_connection()->mutable_after_age()->set_seconds(60);
+         v->set_decision(v1::DECISION_ABSTAIN);
+       }},
   };
   for (const Case& c : cases) {
     v1::DecideRequest frame;
@@ -251,6 +298,66 @@ TEST_F(DecideTest, VerdictsThatCannotBeUsedAreDeniedByName) {
     EXPECT_EQ(result.status(), v1::VERDICT_STATUS_DENIED);
     EXPECT_EQ(result.detail(), c.detail);
   }
+}
+
+TEST_F(DecideTest, VerdictsThatSayNoMoreThanTheyMeanAreTaken) {
+  Start();
+  FakeSession session(*bridge);
+  session.Connect();
+  v1::PostVerdictsRequest request;
+  request.set_provider("ops");
+  const auto add = [&](v1::Decision decision, v1::ThenAction then) -> v1::Verdict& {
+    v1::Verdict& verdict = *request.add_verdicts();
+    verdict.set_verdict_id(static_cast<std::uint64_t>(request.verdicts_size()));
+    verdict.set_decision(decision);
+    if (then != v1::THEN_ACTION_UNSPECIFIED) verdict.mutable_then()->set_action(then);
+    verdict.mutable_connection()->set_connection_id(session.info.id.ToString());
+    return verdict;
+  };
+  add(v1::DECISION_KEEP, v1::THEN_ACTION_RECONNECT);
+  add(v1::DECISION_ABSTAIN, v1::THEN_ACTION_UNSPECIFIED);
+  v1::Verdict& verdict = add(v1::DECISION_SHUTDOWN, v1::THEN_ACTION_HOLD);
+  verdict.mutable_then()->mutable_duration()->set_seconds(60);
+  verdict.mutable_connection()->set_after_deliveries(3);
+  v1::PostVerdictsResponse response;
+  ASSERT_TRUE(hooks_stub->PostVerdicts(Context().get(), request, &response).ok());
+  ASSERT_EQ(response.results_size(), 3);
+  for (const v1::VerdictResult& result : response.results()) {
+    EXPECT_EQ(result.status(), v1::VERDICT_STATUS_STORED) << result.ShortDebugString();
+  }
+}
+
+TEST_F(DecideTest, WhatIsUnknownInFramesIsCountedAndIgnored) {
+  Start();
+  const auto unknown = [this](const char* what) {
+    return registry.AddCounter(absl::StrCat("postern_rpc_unknown_", what, "_total"), "").value();
+  };
+  const auto add_to = [](google::protobuf::Message* message) {
+    message->GetReflection()->MutableUnknownFields(message)->AddVarint(12345, 1);
+  };
+  Client client = Open();
+  v1::DecideRequest frame;
+  frame.mutable_attach()->set_provider("p");
+  add_to(frame.mutable_attach());
+  ASSERT_TRUE(client.stream->Write(frame));
+  ASSERT_TRUE(client.Next().has_attached());
+  EXPECT_EQ(unknown("fields"), 1U);
+  frame.Clear();
+  add_to(&frame);  // what a later release calls a frame
+  ASSERT_TRUE(client.stream->Write(frame));
+  frame.Clear();
+  v1::Verdict* verdict = frame.mutable_verdicts()->add_verdicts();
+  verdict->set_verdict_id(1);
+  verdict->set_decision(v1::DECISION_KEEP);
+  verdict->mutable_connection()->set_connection_id(std::string(32, 'a'));
+  add_to(&frame);
+  add_to(frame.mutable_verdicts());
+  add_to(verdict);
+  add_to(verdict);
+  ASSERT_TRUE(client.stream->Write(frame));
+  EXPECT_EQ(client.NextResult().status(), v1::VERDICT_STATUS_UNKNOWN);
+  EXPECT_EQ(unknown("frames"), 1U);
+  EXPECT_EQ(unknown("fields"), 5U);
 }
 
 TEST_F(DecideTest, ClientThatVanishesIsAnsweredForByTheDefault) {

@@ -1,5 +1,6 @@
 #include <thread>
 
+#include "grpc/health/v1/health.grpc.pb.h"
 #include "server/rpc/convert.h"
 #include "tests/unit/rpc/fixture.h"
 
@@ -245,6 +246,38 @@ TEST_F(DeliveryTest, ClientsThatVanishLeaveNothingBehind) {
     FakeIntake::Pending pending = intake.Take(0);
     pending.done(FakeIntake::ReceiptFor(pending.submission));
   }
+}
+
+TEST_F(DeliveryTest, AStreamThatTheServiceEndsIsNotOk) {
+  using Health = grpc::health::v1::Health;
+  Start();
+  intake.Hold(true);
+  auto context = Context();
+  auto stream = delivery_stub->SubmitStream(context.get());
+  v1::SubmitStreamRequest frame;
+  *frame.add_submissions() = Message();
+  ASSERT_TRUE(stream->Write(frame));
+  intake.AwaitPending(1);
+  // Ends when the streams have been told to.
+  auto watch_context = Context();
+  auto watch = Health::NewStub(channel)->Watch(watch_context.get(), {});
+  grpc::health::v1::HealthCheckResponse health;
+  ASSERT_TRUE(watch->Read(&health));
+  std::thread stop([&] { server->Shutdown(absl::Seconds(30)); });
+  while (watch->Read(&health)) continue;
+  EXPECT_EQ(watch->Finish().error_code(), StatusCode::UNAVAILABLE);
+  ASSERT_TRUE(stream->Write(frame));  // is read, and nothing behind it
+  intake.AwaitPending(2);
+  for (int i = 0; i < 2; ++i) {
+    FakeIntake::Pending pending = intake.Take(0);
+    pending.done(FakeIntake::ReceiptFor(pending.submission));
+  }
+  int results = 0;
+  v1::SubmitStreamResponse response;
+  while (stream->Read(&response)) results += response.results_size();
+  EXPECT_EQ(results, 2);
+  EXPECT_EQ(stream->Finish().error_code(), StatusCode::UNAVAILABLE);
+  stop.join();
 }
 
 TEST_F(DeliveryTest, ShutdownDoesNotWaitForStoresForEver) {

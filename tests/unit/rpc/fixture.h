@@ -160,6 +160,7 @@ class FakeOperations final : public delivery::Operations {
   }
   absl::StatusOr<std::uint64_t> Reroute(const mail::Scope& scope,
                                         const std::string& to_binding) override {
+    if (on_call) on_call("Reroute");
     base::MutexLock lock(mu_);
     scope_ = scope;
     reason_ = to_binding;
@@ -176,6 +177,7 @@ class FakeOperations final : public delivery::Operations {
   absl::StatusOr<delivery::MessageView> Cancel(const base::Id& message_id,
                                                const std::vector<std::string>& recipients,
                                                const std::string& reason) override {
+    if (on_call) on_call("Cancel");
     base::MutexLock lock(mu_);
     id_ = message_id;
     recipients_ = recipients;
@@ -198,6 +200,7 @@ class FakeOperations final : public delivery::Operations {
   absl::Status status;
   std::uint64_t count = 3;
   std::vector<mail::Hold> holds;
+  std::function<void(const char* call)> on_call;  // Reroute and Cancel
 
   // What it was asked; read after the call.
   // What the worker thread was told last.
@@ -233,6 +236,7 @@ class FakeMessages final : public delivery::MessageSource {
     return absl::NotFoundError(absl::StrCat("message_id: no message ", id.ToString()));
   }
   absl::StatusOr<Page> List(const Query& query) override {
+    if (on_list) on_list();
     Page page;
     for (const delivery::MessageView& message : messages) {
       if (!(query.after < message.rows.front().message_id)) continue;
@@ -245,6 +249,7 @@ class FakeMessages final : public delivery::MessageSource {
     return page;
   }
   std::vector<delivery::MessageView> messages;
+  std::function<void()> on_list;
 };
 
 // Outcomes that the test records, one for each recipient of a row.

@@ -38,6 +38,18 @@ class OutcomesTest : public RpcTest {
     client.stream->Write(request);
     return client;
   }
+  // A call that says nothing.
+  Client OpenSilent() {
+    Client client{Context(), nullptr, {}};
+    client.stream = delivery_stub->Outcomes(client.context.get());
+    return client;
+  }
+  // Waits until the server has so many of them.
+  void AwaitCalls(double n) {
+    base::Gauge& calls =
+        registry.AddGauge("postern_rpc_in_flight", "", {{"method", "Delivery.Outcomes"}});
+    while (static_cast<double>(calls.value()) < n) std::this_thread::yield();
+  }
   static v1::OutcomesStart Consumer(const std::string& name) {
     v1::OutcomesStart start;
     start.set_consumer(name);
@@ -362,11 +374,43 @@ TEST_F(OutcomesTest, TheNumberOfStreamsIsBounded) {
   EXPECT_TRUE(client.End().ok());
 }
 
+TEST_F(OutcomesTest, CallsThatDoNotStartKeepNobodyOut) {
+  limits.outcome_streams = 2;
+  limits.attach = absl::Hours(1);
+  Start();
+  Record(1);
+  std::vector<Client> silent;
+  for (int i = 0; i < 4; ++i) silent.push_back(OpenSilent());
+  AwaitCalls(4);
+  Client client = Open({});
+  EXPECT_TRUE(client.Read());
+  EXPECT_TRUE(client.End().ok());
+  for (Client& each : silent) {
+    each.context->TryCancel();
+    each.End();
+  }
+}
+
+TEST_F(OutcomesTest, CallsThatDoNotStartAreBounded) {
+  limits.outcome_streams = 1;
+  limits.attach = absl::Hours(1);
+  Start();
+  std::vector<Client> silent;
+  for (int i = 0; i < 4; ++i) silent.push_back(OpenSilent());
+  AwaitCalls(4);
+  Client one_more = OpenSilent();
+  EXPECT_FALSE(one_more.Read());
+  EXPECT_EQ(one_more.stream->Finish().error_code(), StatusCode::RESOURCE_EXHAUSTED);
+  for (Client& each : silent) {
+    each.context->TryCancel();
+    each.End();
+  }
+}
+
 TEST_F(OutcomesTest, AStreamWithoutAStartEnds) {
   limits.attach = absl::Milliseconds(50);
   Start();
-  Client silent{Context(), nullptr, {}};
-  silent.stream = delivery_stub->Outcomes(silent.context.get());
+  Client silent = OpenSilent();
   EXPECT_FALSE(silent.Read());
   EXPECT_EQ(silent.stream->Finish().error_code(), StatusCode::INVALID_ARGUMENT);
 }

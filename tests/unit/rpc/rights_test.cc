@@ -133,6 +133,60 @@ TEST(DecideRight, NamesWhoMayBeImpersonated) {
   EXPECT_TRUE(absl::IsPermissionDenied(rights.ClampDecide("exact", filter)));
 }
 
+// What a filter of so many entries comes to under a right; its names are in `entries`.
+absl::Status Clamped(std::vector<std::string> bridge::Filter::*entries,
+                     std::vector<std::string> value, bool watch) {
+  Rights rights;
+  rights.watch.emplace();
+  rights.decide.emplace();
+  (*rights.watch).*entries = {"only.example"};
+  rights.decide->filter.*entries = {"only.example"};
+  bridge::Filter filter;
+  filter.*entries = std::move(value);
+  return watch ? rights.ClampWatch(filter) : rights.ClampDecide("p", filter);
+}
+
+TEST(FilterLimits, AreCheckedBeforeAFilterIsNarrowed) {
+  using Filter = bridge::Filter;
+  for (const bool watch : {true, false}) {
+    // All the same, so what is left of them would be one.
+    const std::vector<std::string> many(bridge::kMaxGlobs + 1, "only.example");
+    absl::Status status = Clamped(&Filter::domains, many, watch);
+    EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("filter.domains: over 256"));
+    status = Clamped(&Filter::bindings, many, watch);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("filter.bindings: over 256"));
+    // Not even within the right.
+    const std::string lengthy(bridge::kMaxGlobBytes + 1, 'a');
+    status = Clamped(&Filter::domains, {"only.example", lengthy}, watch);
+    EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("filter.domains[1]: over 1024 bytes"));
+    const std::vector<std::string> enough(bridge::kMaxGlobs, "only.example");
+    EXPECT_TRUE(Clamped(&Filter::domains, enough, watch).ok());
+  }
+}
+
+TEST(Intersect, NamesNothingTwice) {
+  const std::vector<std::string> stars(3, "*");
+  EXPECT_THAT(Both(stars, {"a.example", "b.example"}).domains,
+              ElementsAre("a.example", "b.example"));
+}
+
+TEST(Rights, OfThoseWhoSeeClients) {
+  Rights rights;
+  rights.submit.emplace();
+  rights.all = true;
+  EXPECT_FALSE(rights.SeesClients());
+  rights.watch.emplace();
+  EXPECT_TRUE(rights.SeesClients());
+  rights.watch.reset();
+  rights.decide.emplace();
+  EXPECT_TRUE(rights.SeesClients());
+  rights.decide.reset();
+  rights.control = true;
+  EXPECT_TRUE(rights.SeesClients());
+}
+
 TEST(RightFor, AsksForControlWhereAMethodIsNotKnown) {
   EXPECT_EQ(RightFor("Delivery.Submit"), Right::kSubmit);
   EXPECT_EQ(RightFor("Hooks.Decide"), Right::kDecide);
