@@ -54,7 +54,8 @@ int RunApply(const Globals& globals, const v1::ApplyConfigRequest& request,
   const grpc::Status status = stub->ApplyConfig(&context, request, &answer);
   if (!status.ok()) return Report(status);
   for (const v1::ConfigError& error : answer.errors()) {
-    std::cerr << Printable(file) << ":" << error.line() << ": " << Printable(error.path())
+    const std::string line = error.line() == 0 ? "" : absl::StrCat(":", error.line());
+    std::cerr << Printable(file) << line << ": " << Printable(error.path())
               << (error.path().empty() ? "" : ": ") << Printable(error.message()) << "\n";
   }
   if (globals.json) {
@@ -104,7 +105,7 @@ int RunRevert(const Globals& globals, const std::string& reason) {
   v1::ApplyConfigRequest request;
   request.set_file(true);
   request.set_reason(reason);
-  return RunApply(globals, request, "");
+  return RunApply(globals, request, "posternd's own file");
 }
 
 void AddApply(CLI::App& group, Invocation& invocation) {

@@ -11,7 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "absl/time/time.h"
+#include "absl/time/civil_time.h"
 #include "client/terminal.h"
 #include "google/protobuf/util/json_util.h"
 
@@ -100,10 +100,12 @@ std::string FormatDuration(const google::protobuf::Duration& duration) {
   return absl::StrFormat("%dd%dh", whole / 86400, whole % 86400 / 3600);
 }
 
-std::string FormatTime(const google::protobuf::Timestamp& time) {
+std::string FormatTime(const google::protobuf::Timestamp& time, absl::Time now) {
   if (time.seconds() == 0 && time.nanos() == 0) return "-";
   const absl::Time when = absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
-  return absl::FormatTime("%H:%M:%E3S", when, absl::LocalTimeZone());
+  const absl::TimeZone zone = absl::LocalTimeZone();
+  const bool today = absl::ToCivilDay(when, zone) == absl::ToCivilDay(now, zone);
+  return absl::FormatTime(today ? "%H:%M:%E3S" : "%Y-%m-%d %H:%M:%E3S", when, zone);
 }
 
 std::string FormatReply(const v1::Reply& reply) {

@@ -11,6 +11,8 @@
 
 // Debian's Abseil has a string_view of its own: what goes to Abseil is taken as one.
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/message.h"
@@ -39,8 +41,9 @@ std::string ShortName(const google::protobuf::EnumDescriptor& type, int value);
 // "340us", "12ms", "1.5s", "3m20s", "5h10m", "2d4h".
 std::string FormatDuration(const google::protobuf::Duration& duration);
 
-// "14:03:59.120", local time; "-" when unset.
-std::string FormatTime(const google::protobuf::Timestamp& time);
+// "14:03:59.120", local time, with the date in front when that is not the day of `now`
+// ("2024-02-29 14:03:59.120"); "-" when unset.
+std::string FormatTime(const google::protobuf::Timestamp& time, absl::Time now = absl::Now());
 
 // "250 2.0.0 ok" or, when no reply came, the text; "-" when there is neither.
 std::string FormatReply(const v1::Reply& reply);

@@ -41,6 +41,9 @@ int RunOutcomes(const Globals& globals, const OutcomesOptions& options) {
   });
   auto stream = stub->Outcomes(&context);
   stream->Write(BuildOutcomes(options));
+  // Until the first one: there may be none for hours.
+  StatusLine waiting(true);
+  waiting.Show("waiting for outcomes; Ctrl-C ends");
   v1::OutcomesResponse frame;
   std::uint64_t seen = 0;
   bool enough = false;
@@ -48,6 +51,7 @@ int RunOutcomes(const Globals& globals, const OutcomesOptions& options) {
   while (stream->Read(&frame)) {
     // What is still under way when there is enough is neither shown nor acknowledged.
     if (enough) continue;
+    if (!frame.has_heartbeat()) waiting.Clear();
     Print(globals.json, frame);
     if (!frame.has_outcomes()) continue;
     seen += static_cast<std::uint64_t>(frame.outcomes().outcomes_size());
@@ -61,6 +65,7 @@ int RunOutcomes(const Globals& globals, const OutcomesOptions& options) {
     if (enough) stream->WritesDone();
   }
   const grpc::Status status = stream->Finish();
+  waiting.Clear();
   if (!cursor.empty() && !globals.json) std::cerr << "next: --from " << cursor << std::endl;
   return stopped && status.error_code() == grpc::StatusCode::CANCELLED ? kOk : Report(status);
 }

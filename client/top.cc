@@ -43,8 +43,10 @@ std::string Summary(const Screen& screen) {
   }
   const Rates& rates = screen.rates;
   const std::string counts =
-      absl::StrCat(screen.queues.size(), " queues, ", active, " rows active, ", delayed,
-                   " delayed, ", screen.connections.size(), " connections\n");
+      absl::StrCat(screen.queues.size(), screen.more_queues ? "+" : "", " queues, ", active,
+                   screen.more_queues ? "+" : "", " rows active, ", delayed,
+                   screen.more_queues ? "+" : "", " delayed, ", screen.connections.size(),
+                   screen.more_connections ? "+" : "", " connections\n");
   // Nothing known is not nothing happening.
   if (!screen.no_events.empty()) {
     return absl::StrCat(counts, "per second: not known: ", screen.no_events, "\n");
@@ -166,28 +168,37 @@ grpc::Status Fetch(const Globals& globals, const TopOptions& options, Screen& sc
   const auto channel = Connect(globals);
   const auto control = v1::Control::NewStub(channel);
   const auto hooks = v1::Hooks::NewStub(channel);
-  {
-    grpc::ClientContext context;
-    SetDeadline(context, globals);
-    v1::ListQueuesRequest request;
-    *request.mutable_filter() = BuildFilter(options.filter);
-    request.set_page_size(kPageSize);
-    v1::ListQueuesResponse answer;
-    const grpc::Status status = control->ListQueues(&context, request, &answer);
-    if (!status.ok()) return status;
-    screen.queues.assign(answer.queues().begin(), answer.queues().end());
-  }
-  {
-    grpc::ClientContext context;
-    SetDeadline(context, globals);
-    v1::ListConnectionsRequest request;
-    *request.mutable_filter() = BuildFilter(options.filter);
-    request.set_page_size(kPageSize);
-    v1::ListConnectionsResponse answer;
-    const grpc::Status status = control->ListConnections(&context, request, &answer);
-    if (!status.ok()) return status;
-    screen.connections.assign(answer.connections().begin(), answer.connections().end());
-  }
+  v1::ListQueuesRequest queues;
+  *queues.mutable_filter() = BuildFilter(options.filter);
+  queues.set_page_size(kPageSize);
+  grpc::Status status = ForEachPage<v1::ListQueuesResponse>(
+      queues,
+      [&](const auto& request, auto* answer) {
+        grpc::ClientContext context;
+        SetDeadline(context, globals);
+        return control->ListQueues(&context, request, answer);
+      },
+      [&](const auto& answer) {
+        screen.queues.insert(screen.queues.end(), answer.queues().begin(), answer.queues().end());
+      },
+      &screen.more_queues);
+  if (!status.ok()) return status;
+  v1::ListConnectionsRequest connections;
+  *connections.mutable_filter() = queues.filter();
+  connections.set_page_size(kPageSize);
+  status = ForEachPage<v1::ListConnectionsResponse>(
+      connections,
+      [&](const auto& request, auto* answer) {
+        grpc::ClientContext context;
+        SetDeadline(context, globals);
+        return control->ListConnections(&context, request, answer);
+      },
+      [&](const auto& answer) {
+        screen.connections.insert(screen.connections.end(), answer.connections().begin(),
+                                  answer.connections().end());
+      },
+      &screen.more_connections);
+  if (!status.ok()) return status;
   grpc::ClientContext context;
   SetDeadline(context, globals);
   return hooks->ListProviders(&context, v1::ListProvidersRequest(), &screen.hooks);

@@ -1,6 +1,8 @@
 // `postern top`: what one screen shows, apart from the terminal.
 #pragma once
 
+#include <grpcpp/support/status.h>
+
 #include <cstdint>
 #include <deque>
 #include <string>
@@ -25,11 +27,31 @@ void Count(const v1::Event& event, Rates& rates);
 struct Screen {
   std::vector<v1::Queue> queues;
   std::vector<v1::OpenConnection> connections;
+  bool more_queues = false, more_connections = false;  // than are shown and counted
   v1::ListProvidersResponse hooks;
   Rates rates;
   std::string no_events;  // why the rates and verdicts are not known (any more); empty: they are
   std::deque<std::string> verdicts;  // the latest, one line each, oldest first
 };
+
+// Pages of a list that one screen is made of: a service with a million queues must not keep a
+// terminal waiting.
+inline constexpr int kMostPages = 20;
+
+// Asks `list(request, &answer)` for page after page, hands each to `take(answer)`, and has *more
+// say whether there would have been another one. The first status that is not OK ends it.
+template <class Answer, class Request, class List, class Take>
+grpc::Status ForEachPage(Request request, List list, Take take, bool* more) {
+  for (int page = 0; page < kMostPages; ++page) {
+    Answer answer;
+    if (grpc::Status status = list(request, &answer); !status.ok()) return status;
+    take(answer);
+    request.set_page_token(answer.next_page_token());
+    *more = !request.page_token().empty();
+    if (!*more) break;
+  }
+  return grpc::Status::OK;
+}
 
 // At most `height` lines of at most `width` columns; queues with most mail first, connections with
 // most deliveries first. `bold` around the headings: only for a terminal.

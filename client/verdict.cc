@@ -52,7 +52,7 @@ std::vector<CLI::Option*> AddCommon(CLI::App& command, VerdictOptions& options) 
   command.add_option("--name", options.name, "Provider name in whose name it is given")
       ->capture_default_str();
   command.add_option("--reason", options.reason, "Kept with the close of each session");
-  AddThenOptions(command, options.then);
+  withdraw->excludes(AddThenOptions(command, options.then));
   return {deliveries, age, withdraw};
 }
 
@@ -100,6 +100,7 @@ void AddConnectionVerdict(CLI::App& group, Invocation& invocation) {
   std::vector<CLI::Option*> rules = {
       one->add_flag("--keep", options->keep, "Do not end it, and do not ask about it")};
   for (CLI::Option* rule : AddCommon(*one, *options)) rules.push_back(rule);
+  rules.front()->excludes(one->get_option("--then"));
   one->footer(
       "Without a rule it ends now; a session in a transaction when that is over.\n"
       "Examples:\n"

@@ -151,6 +151,8 @@ TEST_F(Arguments, AVerdictForAConnectionNeedsNoRule) {
   EXPECT_FALSE(Parses("verdict connection"));
   EXPECT_FALSE(Parses("verdict connection 00 --keep --withdraw"));
   EXPECT_TRUE(Parses("verdict connection 00 --then avoid-host --for 1m"));
+  EXPECT_FALSE(Parses("verdict connection 00 --keep --then avoid-host --for 1m"));
+  EXPECT_FALSE(Parses("verdict connection 00 --withdraw --then hold --for 1m"));
 }
 
 TEST_F(Arguments, WhatFollowsARepeatedOptionIsAPositional) {

@@ -28,6 +28,27 @@ TEST(Format, DurationsAreShort) {
   EXPECT_EQ(FormatDuration(Of(2 * 86400 + 4 * 3600)), "2d4h");
 }
 
+TEST(Format, TimesOfAnotherDayHaveTheirDate) {
+  const absl::TimeZone zone = absl::LocalTimeZone();
+  const absl::Time now = absl::FromCivil(absl::CivilSecond(2024, 2, 28, 14, 3, 59), zone);
+  const auto at = [now](absl::Duration later) {
+    google::protobuf::Timestamp time;
+    time.set_seconds(absl::ToUnixSeconds(now + later));
+    time.set_nanos(120'000'000);
+    return time;
+  };
+  EXPECT_EQ(FormatTime(at(absl::ZeroDuration()), now), "14:03:59.120");
+  EXPECT_EQ(FormatTime(at(absl::Hours(48)), now), "2024-03-01 14:03:59.120");
+  EXPECT_EQ(FormatTime(at(-absl::Hours(24)), now), "2024-02-27 14:03:59.120");
+  EXPECT_EQ(FormatTime({}, now), "-");
+  google::protobuf::Timestamp days_ahead;
+  days_ahead.set_seconds(absl::ToUnixSeconds(absl::Now()) + 2 * 86400);
+  v1::MessageRow row;
+  *row.mutable_next_attempt() = days_ahead;
+  const std::string date = absl::FormatTime("%Y-%m-%d ", absl::Now() + absl::Hours(48), zone);
+  EXPECT_THAT(DescribeRow(row), HasSubstr("next attempt " + date));
+}
+
 TEST(Format, EnumsAreNamedWithoutTheirPrefix) {
   EXPECT_EQ(ShortName(v1::DISPOSITION_DEFERRED), "deferred");
   EXPECT_EQ(ShortName(v1::REQUEUE_REASON_REPLY_421), "reply_421");

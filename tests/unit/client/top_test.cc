@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <tuple>
+
 namespace postern::client {
 namespace {
 
@@ -55,6 +58,53 @@ TEST(TopTest, SaysWhyRatesAreNotKnownInsteadOfShowingNone) {
   const std::string text = Draw(screen, "server:1", 120, 40, false);
   EXPECT_THAT(text, HasSubstr("per second: not known: Watch ended: PERMISSION_DENIED: watch\n"));
   EXPECT_THAT(text, Not(HasSubstr("0.0 delivered")));
+}
+
+// A list of so many pages, one queue on each.
+struct PagedQueues {
+  int pages;
+  int asked = 0;
+
+  grpc::Status operator()(const v1::ListQueuesRequest& request, v1::ListQueuesResponse* answer) {
+    EXPECT_EQ(request.page_token(), asked == 0 ? "" : std::to_string(asked));
+    answer->add_queues()->set_domain(std::to_string(asked));
+    if (++asked < pages) answer->set_next_page_token(std::to_string(asked));
+    return grpc::Status::OK;
+  }
+};
+
+TEST(TopTest, FollowsThePagesOfAListAsFarAsTheyBearLookingAt) {
+  for (const auto& [pages, asked, more] : {std::tuple{1, 1, false},
+                                           {3, 3, false},
+                                           {kMostPages, kMostPages, false},
+                                           {kMostPages + 1, kMostPages, true}}) {
+    PagedQueues list{pages};
+    std::vector<std::string> seen;
+    bool cut = false;
+    const grpc::Status status = ForEachPage<v1::ListQueuesResponse>(
+        v1::ListQueuesRequest(), std::ref(list),
+        [&](const auto& answer) { seen.push_back(answer.queues(0).domain()); }, &cut);
+    EXPECT_TRUE(status.ok());
+    EXPECT_EQ(list.asked, asked);
+    EXPECT_EQ(seen.size(), static_cast<std::size_t>(asked));
+    EXPECT_EQ(cut, more) << pages;
+  }
+  bool cut = false;
+  const auto refuse = [](const auto&, auto*) { return grpc::Status(grpc::UNAVAILABLE, "gone"); };
+  EXPECT_FALSE(ForEachPage<v1::ListQueuesResponse>(
+                   v1::ListQueuesRequest(), refuse, [](const auto&) { FAIL(); }, &cut)
+                   .ok());
+}
+
+TEST(TopTest, SaysWhenThereIsMoreThanItHasCounted) {
+  Screen screen;
+  screen.queues.assign(20, MakeQueue("a.test", 1));
+  screen.connections.resize(7);
+  EXPECT_THAT(Draw(screen, "server:1", 120, 40, false),
+              HasSubstr("20 queues, 20 rows active, 0 delayed, 7 connections\n"));
+  screen.more_queues = screen.more_connections = true;
+  EXPECT_THAT(Draw(screen, "server:1", 120, 40, false),
+              HasSubstr("20+ queues, 20+ rows active, 0+ delayed, 7+ connections\n"));
 }
 
 TEST(TopTest, FitsTheTerminal) {
