@@ -9,6 +9,8 @@
  *
  *   1700000000.123456 example.com slot=0 connected fd=17 probably=018bcfe5... for <a@example.com>
  *
+ * When the service ends, also a start that fails, the last line is "ended".
+ *
  * One fprintf a line: stdio locks the stream, so lines of several scheduler threads do not mix. A
  * local file does not block for long; a module that talks to a network hands over to a thread.
  */
@@ -72,6 +74,7 @@ static int conf_setup(const ec_option *options, size_t count) {
 }
 
 static void shut_down(void) {
+  fprintf(out, "ended\n");
   if (out != stderr) fclose(out);
 }
 

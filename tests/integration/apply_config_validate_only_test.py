@@ -56,6 +56,16 @@ class ApplyConfigValidateOnly(Scenario):
         self.assertEqual(list(self.daemon.get_config().needs_restart),
                          ["server.scheduler_threads", "policy.bridge_place"])
 
+    def test_what_the_next_start_would_refuse_is_refused_now(self):
+        config = self.changed()
+        listener = config.server.grpc_listeners.add(address="127.0.0.1:0")
+        listener.tls.certificate_file = listener.tls.key_file = "/nonexistent/tls.pem"
+        for validate_only in (True, False):
+            with self.subTest(validate_only=validate_only):
+                answer = self.daemon.apply_config(config=config, validate_only=validate_only)
+                self.assertIn("/nonexistent/tls.pem", "\n".join(map(str, answer.errors)))
+        self.assertEqual(self.daemon.get_config().generation, 1)
+
     def test_another_generation_is_aborted(self):
         with self.assertRaises(grpc.RpcError) as refused:
             self.daemon.apply_config(config=self.changed(), if_generation=9)

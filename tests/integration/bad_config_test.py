@@ -1,6 +1,7 @@
 """Configurations that are refused: every error at once, with file:line and key, in a second."""
 
 import os
+import socket
 import time
 import unittest
 
@@ -93,6 +94,20 @@ colour: blue
             file.write("text\n")
         said = self.with_module({"name": "text", "path": path})
         self.assertIn(path, said)
+
+    def test_modules_are_told_of_the_end_of_a_start_that_fails_behind_them(self):
+        log = os.path.join(self.directory, "connections.log")
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            daemon = self.make_daemon(modules=[module("log_connections", file=log)],
+                                      server={"http_listener": address})
+            daemon.launch()
+            self.assertEqual(daemon.wait_exit(), 1)
+        self.assertIn(address, "\n".join(daemon.stderr))
+        with open(log, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "ended\n")
 
     def test_a_module_that_refuses_its_options(self):
         said = self.with_module(module("end_session", deliveries="none"))

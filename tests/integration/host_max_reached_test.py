@@ -52,12 +52,27 @@ class HostMaxReached(Scenario):
         self.sink.rule("body", domain="a.test", gate="go")
         first = self.daemon.submit(["r@a.test"])
         self.sink.wait_transactions(1)
+        watch = self.daemon.watch()
         second = self.daemon.submit(["r@c.test"])
+        event = self.wait_connect_error(watch, "HOST_MAX_REACHED")
+        self.assertIn("server_max_outbound_connections",
+                      event.post_initiate_connection_smtp.detail)
         self.daemon.wait_message(second, lambda m: reason_of(m) == "THROTTLED",
                                  what="reason THROTTLED")
         self.sink.gates.release("go")
         self.daemon.wait_dispositions(first, "DELIVERED")
         self.daemon.wait_dispositions(second, "DELIVERED")
+
+    def test_an_idle_session_yields_to_who_waits_for_the_server(self):
+        self.config = {"options": {"server_max_outbound_connections": 1, "idle_timeout": "60s"}}
+        self.dns.domain("c.test", "127.0.0.2")
+        self.other_sink("127.0.0.2")
+        watch = self.daemon.watch()
+        self.deliver("r@a.test")
+        self.deliver("r@c.test")
+        closed = watch.wait_event("connection_closed")
+        self.assertEqual(closed.connection.domain, "a.test")
+        self.assert_closed(closed, "YIELDED")
 
 
 if __name__ == "__main__":

@@ -62,6 +62,14 @@ class ScopeVerdicts(Scenario):
         self.deliver("four@a.test")
         self.sink.wait_closed(2)
 
+    def test_what_was_stored_just_before_the_end_is_there_after_it(self):
+        policy = self.daemon.policy()
+        verdict = policy.send_verdict("SHUTDOWN", scope=hooks_pb2.ScopeTarget(
+            domain="*.test", after_deliveries=2, ttl=duration_pb2.Duration(seconds=3000)))
+        self.assertEqual(policy.wait_result(verdict), "STORED")
+        self.daemon.restart()
+        self.assertEqual(self.daemon.remote_provider("policy").scopes, 1)
+
     def test_what_makes_no_sense_is_denied(self):
         for scope in ({"domain": "a.test"}, {"domain": "a*b", "recycle": True},
                       {"domain": "a.test", "recycle": True,

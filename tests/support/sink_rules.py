@@ -27,7 +27,8 @@ class Rule:
     nth: Optional[int] = None          # only the nth time that the other conditions hold
     times: Optional[int] = None        # only the first that many times
     after_bytes: int = 0               # stage content: once that many bytes have come
-    # Actions, in this order: gate, delay, close, reply, close.
+    # Actions, in this order: deaf, gate, delay, close, reply, close.
+    deaf: bool = False                 # read nothing more: what is sent fills the buffers
     gate: Optional[str] = None         # wait until the test releases the gate
     delay: float = 0                   # seconds; for demonstrations, tests use gates
     hang: bool = False                 # never answer; the connection stays open

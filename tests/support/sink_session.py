@@ -298,6 +298,9 @@ class Connection(asyncio.Protocol):
             self._sink.received(message)
         text = rule.reply if rule and rule.reply is not None else default
         if rule:
+            if rule.deaf:
+                self.note("*", f"{stage}: reads no more")
+                self.transport.pause_reading()
             if rule.gate:
                 self.note("*", f"{stage}: at gate {rule.gate}")
                 await self._sink.gates.passed(rule.gate, self._lost)

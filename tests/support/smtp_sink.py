@@ -110,6 +110,14 @@ class SmtpSink(Watched):
         self._thread.stop()
         self._thread = None
 
+    def say(self, number, reply):
+        """Says something unasked on connection `number` (from 1) and closes it."""
+        async def speak():
+            await self.connections[number - 1]._send(reply)
+            self.connections[number - 1]._end("sink")
+
+        self._thread.call(speak())
+
     # Called by the connections, in the loop's thread.
     def opened(self, conn):
         with self.changed:

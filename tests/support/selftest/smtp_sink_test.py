@@ -157,6 +157,26 @@ class SinkTest(unittest.TestCase):
         self.assertEqual(third.reply(), "")
         self.assertEqual(sink.wait_closed(3).closed_by, "peer")
 
+    def test_reads_no_more_once_it_is_deaf(self):
+        sink = self.make()
+        sink.rule("content", deaf=True, hang=True)
+        client = self.raw(sink)
+        client.send(b"MAIL FROM:<>\r\nRCPT TO:<a@b.c>\r\nDATA\r\n")
+        for _ in range(3):
+            client.reply()
+        client.send(b"x")
+        sink.wait(lambda: "content: reads no more" in sink.connections[0].notes(), 10, "deaf")
+        client.socket.settimeout(0.3)
+        with self.assertRaises(TimeoutError):
+            client.send(b"x" * 20_000_000)
+
+    def test_says_something_unasked_and_closes(self):
+        sink = self.make()
+        client = self.raw(sink)
+        sink.say(1, "421 4.3.2 Good bye")
+        self.assertEqual((client.reply(), client.reply()), ("421 4.3.2 Good bye", ""))
+        self.assertEqual(sink.wait_closed(1).closed_by, "sink")
+
     def test_sees_a_reset_by_the_peer(self):
         sink = self.make()
         client = self.raw(sink)

@@ -168,7 +168,8 @@ TEST_F(ModuleLoaderTest, ExampleLogConnectionsWritesEachAttemptAndItsOutcome) {
   EXPECT_EQ(ReadFile(),
             "1700000000.000042 example.com slot=0 connect timed out fd=-12 probably=none for <>\n"
             "1700000000.000042 example.com slot=0 connected fd=17 "
-            "probably=018bcfe568000000000000000000cafe for <a@example.com>\n");
+            "probably=018bcfe568000000000000000000cafe for <a@example.com>\n"
+            "ended\n");
 }
 
 TEST_F(ModuleLoaderTest, ExampleLogConnectionsNamesAFileThatCannotBeOpened) {

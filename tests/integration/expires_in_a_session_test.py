@@ -1,0 +1,38 @@
+"""A message's deadline fires while it is in a session, too; not once its content has been sent."""
+
+import unittest
+
+from scenario import Scenario, recipient_states
+
+
+class ExpiresInASession(Scenario):
+    config = {"options": {"message_expiration": "2s", "rcptto_timeout": "10m",
+                          "body_timeout": "10m"}}
+
+    def test_before_the_content(self):
+        self.dns.domain("a.test")
+        self.sink.rule("rcpt", hang=True)
+        watch = self.daemon.watch()
+        ident = self.daemon.submit(["r@a.test"])
+        message = self.daemon.wait_dispositions(ident, "EXPIRED")
+        self.assertIn("expired", recipient_states(message)["r@a.test"].last_reply.text)
+        self.assert_closed(watch.wait_event("connection_closed"), "TIMEOUT")
+        self.assertIn("time was over",
+                      watch.of_kind("connection_closed")[0].connection_closed.reason)
+
+    def test_who_may_have_taken_it_is_waited_for(self):
+        self.dns.domain("a.test")
+        self.sink.rule("body", gate="dot")
+        self.sink.rule("mail", sender="^late@", hang=True)
+        ident = self.daemon.submit(["r@a.test"])
+        self.sink.gates.wait_reached("dot")
+        # A message of another queue, submitted later, runs out: so the first one's time is over.
+        self.dns.domain("b.test")
+        other = self.daemon.submit(["r@b.test"], sender="late@source.test")
+        self.daemon.wait_dispositions(other, "EXPIRED")
+        self.sink.gates.release("dot")
+        self.daemon.wait_dispositions(ident, "DELIVERED")
+
+
+if __name__ == "__main__":
+    unittest.main()
