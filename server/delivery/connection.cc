@@ -115,6 +115,7 @@ std::unique_ptr<HostTable::Permit> AskForHost(Pair& pair, const DialTarget& targ
       break;
     case HostTable::Grant::kBackedOff:
       refusals.backed_off.push_back(host);
+      refusals.awaited.push_back(host);
       refusals.retry_at = std::min(refusals.retry_at, answer.retry_at);
       break;
     case HostTable::Grant::kHostFull:
@@ -317,7 +318,8 @@ void Connection::NoHost(Pair& pair, const Refusals& refusals) {
     error = ConnError::kNoMxsReachable;
     parking.grant = HostTable::Grant::kBackedOff;
     parking.until = refusals.retry_at;
-    parking.hosts = refusals.backed_off;
+    // Not those that only this queue leaves alone: what others do there changes nothing.
+    parking.hosts = refusals.awaited;
     detail = absl::StrCat("in back-off, avoided or in skip_hosts: ",
                           absl::StrJoin(refusals.backed_off, ", "));
   }

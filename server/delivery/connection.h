@@ -13,6 +13,7 @@ namespace postern::delivery {
 // Why the hosts of a walk were not dialled.
 struct Refusals {
   std::vector<std::string> backed_off, full;
+  std::vector<std::string> awaited;  // of backed_off: may be reached by others before
   bool server_full = false;
   absl::Time retry_at = absl::InfiniteFuture();    // steady; the earliest end of a back-off
   std::shared_ptr<const mail::Reply> local_fault;  // of ours; retry_at is also its end

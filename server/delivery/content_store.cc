@@ -10,7 +10,9 @@
 namespace postern::delivery {
 
 struct ContentStore::Claim {
-  std::uint64_t bytes = 0;
+  base::Id message_id;
+  std::uint64_t bytes = 0;     // 0: it shares
+  std::shared_ptr<Held> held;  // what it shares
   std::function<void()> wake;
   std::atomic<bool> granted{false};
 };
@@ -38,14 +40,21 @@ bool ContentStore::Fits(const Claim& claim) const {
   return used_ == 0 || used_ + claim.bytes <= budget_;
 }
 
-std::unique_ptr<ContentStore::Loan> ContentStore::Borrow(std::uint64_t bytes,
+std::unique_ptr<ContentStore::Loan> ContentStore::Borrow(const base::Id& message_id,
+                                                         std::uint64_t bytes,
                                                          std::function<void()> wake) {
   auto claim = std::make_shared<Claim>();
+  claim->message_id = message_id;
   claim->bytes = bytes;
   claim->wake = std::move(wake);
   {
     base::MutexLock lock(mu_);
-    if (line_.empty() && Fits(*claim)) {
+    const auto found = held_.find(message_id);
+    if (found != held_.end()) claim->held = found->second.lock();
+    if (claim->held != nullptr) {
+      claim->bytes = 0;
+      claim->granted = true;
+    } else if (line_.empty() && Fits(*claim)) {
       used_ += bytes;
       claim->granted = true;
     } else {
@@ -53,6 +62,15 @@ std::unique_ptr<ContentStore::Loan> ContentStore::Borrow(std::uint64_t bytes,
     }
   }
   return std::unique_ptr<Loan>(new Loan(*this, std::move(claim)));
+}
+
+void ContentStore::GrantFront(std::vector<std::shared_ptr<Claim>>* granted) {
+  while (!stopped_ && !line_.empty() && Fits(*line_.front())) {
+    used_ += line_.front()->bytes;
+    line_.front()->granted = true;
+    granted->push_back(std::move(line_.front()));
+    line_.pop_front();
+  }
 }
 
 void ContentStore::Return(const std::shared_ptr<Claim>& claim) {
@@ -64,34 +82,39 @@ void ContentStore::Return(const std::shared_ptr<Claim>& claim) {
     } else {
       line_.erase(std::find(line_.begin(), line_.end(), claim));
     }
-    while (!stopped_ && !line_.empty() && Fits(*line_.front())) {
-      used_ += line_.front()->bytes;
-      line_.front()->granted = true;
-      granted.push_back(std::move(line_.front()));
-      line_.pop_front();
-    }
+    GrantFront(&granted);
   }
   for (const std::shared_ptr<Claim>& next : granted) next->wake();
 }
 
-absl::StatusOr<ContentStore::Content> ContentStore::Load(const base::Id& message_id,
-                                                         std::unique_ptr<Loan> loan) {
+absl::StatusOr<ContentStore::Content> ContentStore::Load(std::unique_ptr<Loan> loan) {
   POSTERN_CHECK(loan->granted());
-  std::shared_ptr<Held> held;
+  if (const std::shared_ptr<Held> shared = loan->claim_->held) {
+    return Content(shared, &shared->content);
+  }
+  // Two that read it at once have two copies, each with its loan.
+  const base::Id message_id = loan->claim_->message_id;
+  absl::StatusOr<std::string> content = spool_.ReadContent(message_id);
+  if (!content.ok()) return content.status();
+  const auto held = std::make_shared<Held>(*this, message_id, std::move(loan));
+  held->content = *std::move(content);
+  std::vector<std::shared_ptr<Claim>> granted;
   {
     base::MutexLock lock(mu_);
-    const auto found = held_.find(message_id);
-    if (found != held_.end()) held = found->second.lock();
-  }
-  if (held == nullptr) {
-    // Two that read it at once have two copies, each with its loan.
-    absl::StatusOr<std::string> content = spool_.ReadContent(message_id);
-    if (!content.ok()) return content.status();
-    held = std::make_shared<Held>(*this, message_id, std::move(loan));
-    held->content = *std::move(content);
-    base::MutexLock lock(mu_);
     held_[message_id] = held;
+    if (!stopped_) {
+      std::erase_if(line_, [&](const std::shared_ptr<Claim>& claim) {
+        if (claim->message_id != message_id) return false;
+        claim->bytes = 0;
+        claim->held = held;
+        claim->granted = true;
+        granted.push_back(claim);
+        return true;
+      });
+      GrantFront(&granted);
+    }
   }
+  for (const std::shared_ptr<Claim>& next : granted) next->wake();
   return Content(held, &held->content);
 }
 

@@ -1,8 +1,8 @@
 // ContentStore: the contents of large messages while they are sent, within a budget of memory.
 //
-//   auto loan = contents.Borrow(bytes, [] { /* hand over: ask loan->granted() again */ });
+//   auto loan = contents.Borrow(id, bytes, [] { /* hand over: ask loan->granted() again */ });
 //   ... until loan->granted() ...
-//   absl::StatusOr<ContentStore::Content> content = contents.Load(id, std::move(loan));
+//   absl::StatusOr<ContentStore::Content> content = contents.Load(std::move(loan));
 //
 // A message for a hundred domains is sent by as many sessions at once: they share one copy. What is
 // not shared waits until there is room, first come, first served; one content is always granted,
@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
@@ -60,11 +61,13 @@ class ContentStore {
   // What all contents together may take; at the start.
   void SetBudget(std::uint64_t bytes);
 
-  // `wake` is called once, on any thread, when a loan that was not granted at once is.
-  std::unique_ptr<Loan> Borrow(std::uint64_t bytes, std::function<void()> wake);
-  // The message's content: the copy that others send at this moment, or one that is read from the
-  // spool and keeps the loan. Errors are those of Spool::ReadContent. REQUIRES: loan->granted().
-  absl::StatusOr<Content> Load(const base::Id& message_id, std::unique_ptr<Loan> loan);
+  // `wake` is called once, on any thread, when a loan that was not granted at once is. A message
+  // that others send at this moment takes no room, and stands in no line.
+  std::unique_ptr<Loan> Borrow(const base::Id& message_id, std::uint64_t bytes,
+                               std::function<void()> wake);
+  // The message's content: the copy that others send, or one that is read from the spool and keeps
+  // the loan. Errors are those of Spool::ReadContent. REQUIRES: loan->granted().
+  absl::StatusOr<Content> Load(std::unique_ptr<Loan> loan);
 
   // Nobody is woken any more: their threads are about to go.
   void Stop();
@@ -74,6 +77,8 @@ class ContentStore {
  private:
   void Return(const std::shared_ptr<Claim>& claim);
   void Forget(const base::Id& message_id);
+  // Grants the front of the line, as far as there is room; who is to be woken is added.
+  void GrantFront(std::vector<std::shared_ptr<Claim>>* granted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Fits(const Claim& claim) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const spool::Spool& spool_;

@@ -92,6 +92,13 @@ Judgement Judge(const smtp::TransactionResult& result, const std::vector<std::st
       judgement.charge = false;
       return judgement;
     }
+    if (facts.message_expired && !result.in_doubt) {
+      // No fault of the host: the queue goes on, and the message expires where it waits.
+      judgement.pair_back_off = false;
+      judgement.charge = false;
+      judgement.put_off = absl::Milliseconds(1);
+      return judgement;
+    }
     // A peer that closed between two transactions did not mean this message.
     const bool untouched = result.mail == nullptr && !facts.timed_out;
     judgement.charge = !(untouched && !first_of_session && may_requeue);

@@ -21,6 +21,7 @@ struct SessionFacts {
   std::uint64_t deliveries = 0;  // transactions that succeeded on it before this one
   int free_requeues = 0;         // of the row, see queue::QueuedRow
   bool timed_out = false;        // a deadline of ours cut the transaction
+  bool message_expired = false;  // it was the message's own
   bool spool_failed = false;     // we cut it: the spool could not record the attempt, or give
                                  // the content
   std::string lost;              // how the connection broke, for people: "connection reset by peer"
@@ -35,7 +36,8 @@ struct Judgement {
   bool charge = true;          // the attempt counts; false: back to active at once
   bool pair_back_off = false;  // the host would say the same to every message
   bool in_doubt = false;
-  // > 0: its content cannot be had for now; the row waits for so long, uncharged.
+  // > 0: its content cannot be had for now, or its own time is over; the row waits for so long,
+  // uncharged.
   absl::Duration put_off;
 };
 

@@ -292,7 +292,10 @@ void HostTable::Note(Host& host, const std::string& source, HostOutcome outcome,
     switch (outcome) {
       case HostOutcome::kUnknown:
         return;
-      case HostOutcome::kReached:
+      case HostOutcome::kReached: {
+        // It is no news where nothing was wrong: who waits for another source is not woken by it.
+        const bool news = health.failures > 0 || health.skip_until > now ||
+                          host.skip_all_until > now || health.ramp.most > 0 || host.ramp.most > 0;
         health.success_at = now;
         health.failures = 0;
         health.skip_until = host.skip_all_until = absl::InfinitePast();
@@ -300,8 +303,9 @@ void HostTable::Note(Host& host, const std::string& source, HostOutcome outcome,
           if (ramp->most > 0 && ++ramp->most > limits.per_host) ramp->most = 0;
         }
         // What was put off for this host becomes due.
-        if (!stopped_) wakes.swap(host.for_recovery.entries);
+        if (news && !stopped_) wakes.swap(host.for_recovery.entries);
         break;
+      }
       case HostOutcome::kNoRoute: {
         health.no_route_at = now;
         const bool another_failed =

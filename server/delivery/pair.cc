@@ -75,6 +75,12 @@ void Pair::Add(queue::RowPtr row) {
 queue::RowPtr Pair::TakeNext() {
   if (!context_.spool.healthy()) return nullptr;
   queue::RowPtr row = queue_.TakeNext();
+  // Its deadline would break a good connection at once.
+  const absl::Time now = context_.clock.Now();
+  while (row != nullptr && row->row.expires <= now) {
+    Expire(std::move(row), now);
+    row = queue_.TakeNext();
+  }
   if (row == nullptr) return nullptr;
   ++rows_in_session_;
   context_.open_rows.Add(row->row);
@@ -267,21 +273,23 @@ void Pair::FillRecord(hooks::ConnectionAttempt& attempt) {
 }
 
 void Pair::ExpireRows(absl::Time now) {
-  for (queue::RowPtr& row : queue_.TakeExpired(now)) {
-    std::string last;
-    for (const mail::Recipient& recipient : row->row.recipients) {
-      if (recipient.last_reply != nullptr && !IsFinal(recipient.disposition)) {
-        last = absl::StrCat("; last reply: ", recipient.last_reply->ToString());
-      }
+  for (queue::RowPtr& row : queue_.TakeExpired(now)) Expire(std::move(row), now);
+}
+
+void Pair::Expire(queue::RowPtr row, absl::Time now) {
+  std::string last;
+  for (const mail::Recipient& recipient : row->row.recipients) {
+    if (recipient.last_reply != nullptr && !IsFinal(recipient.disposition)) {
+      last = absl::StrCat("; last reply: ", recipient.last_reply->ToString());
     }
-    auto reply = std::make_shared<const mail::Reply>(mail::InternalReply(
-        554, row->row.attempts == 0 ? "5.4.5" : "5.4.7",
-        absl::StrCat("message expired after ",
-                     absl::FormatDuration(absl::Trunc(now - row->row.created, absl::Seconds(1))),
-                     last),
-        mail::SmtpStage::kNone));
-    recorder_.FinishAs(std::move(row), mail::Disposition::kExpired, std::move(reply));
   }
+  auto reply = std::make_shared<const mail::Reply>(mail::InternalReply(
+      554, row->row.attempts == 0 ? "5.4.5" : "5.4.7",
+      absl::StrCat("message expired after ",
+                   absl::FormatDuration(absl::Trunc(now - row->row.created, absl::Seconds(1))),
+                   last),
+      mail::SmtpStage::kNone));
+  recorder_.FinishAs(std::move(row), mail::Disposition::kExpired, std::move(reply));
 }
 
 bool Pair::MayDial(absl::Time steady) {

@@ -153,6 +153,7 @@ class Pair {
 
  private:
   void ExpireRows(absl::Time now);
+  void Expire(queue::RowPtr row, absl::Time now);
   void LeaveSession(const queue::QueuedRow& row);
   std::size_t ConnectionGoal() const;
   // QueueInfo::waiting_for.

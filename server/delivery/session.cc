@@ -248,9 +248,9 @@ asio::awaitable<void> Session::Pump() {
     if (!result.ok()) {
       tls_fault_ = result.error.category() == net::TlsCategory();
       timed_out_ = watchdog_.expired();
-      const bool expired = timed_out_ && context_.clock.Steady() >= expires_steady_;
-      lost_ = expired      ? absl::StrCat("the message's time was over at ", Name(stage))
-              : timed_out_ ? absl::StrCat("timed out at ", Name(stage))
+      message_expired_ = timed_out_ && context_.clock.Steady() >= expires_steady_;
+      lost_ = message_expired_ ? absl::StrCat("the message's time was over at ", Name(stage))
+              : timed_out_     ? absl::StrCat("timed out at ", Name(stage))
               : result.error == asio::error::eof ? "connection closed by the peer"
                                                  : result.error.message();
       lost_at_ = stage;

@@ -117,8 +117,9 @@ class Session {
   bool ready_ = false;  // greeting and handshakes are over
   bool idle_ = false;
   bool timed_out_ = false;
-  bool tls_fault_ = false;    // TLS itself broke the connection, or the handshake failed
-  bool local_fault_ = false;  // our own certificate cannot be used
+  bool message_expired_ = false;  // timed_out_ by the deadline of the message itself
+  bool tls_fault_ = false;        // TLS itself broke the connection, or the handshake failed
+  bool local_fault_ = false;      // our own certificate cannot be used
   bool spool_failed_ = false;
   absl::Status content_status_;                     // why there is no content to send
   std::weak_ptr<asio::steady_timer> content_wait_;  // for room in memory

@@ -38,18 +38,19 @@ void Session::Break(std::string why) {
 }
 
 asio::awaitable<ContentStore::Content> Session::BorrowContent(const mail::Row& row) {
+  if (cause_.has_value()) co_return nullptr;  // it was cut while it waited for the mark
   asio::io_context& io = pair_.scheduler().io();
   auto timer = std::make_shared<asio::steady_timer>(io, kContentPatience);
   content_wait_ = timer;
   std::function<void()> wake = [timer, &io] { asio::post(io, [timer] { timer->cancel(); }); };
-  auto loan = context_.contents.Borrow(row.content_bytes, std::move(wake));
+  auto loan = context_.contents.Borrow(row.message_id, row.content_bytes, std::move(wake));
   if (!loan->granted()) co_await timer->async_wait(kAwait);
   if (cause_.has_value()) co_return nullptr;  // it was cut meanwhile
   if (!loan->granted()) {
     content_status_ = absl::UnavailableError("no room in memory: other large contents are sent");
     co_return nullptr;
   }
-  auto content = context_.contents.Load(row.message_id, std::move(loan));
+  auto content = context_.contents.Load(std::move(loan));
   content_status_ = content.status();
   if (!content.ok()) co_return nullptr;
   co_return *std::move(content);
@@ -76,6 +77,7 @@ asio::awaitable<void> Session::SendContent(ContentStore::Content content) {
 asio::awaitable<void> Session::Exchange(queue::QueuedRow& row, const smtp::Transaction& transaction,
                                         ContentStore::Content content) {
   context_.metrics.in_transaction.Add(1);
+  message_expired_ = false;
   expires_steady_ = context_.clock.Steady() + (row.row.expires - context_.clock.Now());
   const spool::Ticket mark = context_.spool.MarkAttempt(row.row);
   dialogue_.Begin(transaction);

@@ -84,6 +84,7 @@ asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
   facts.deliveries = deliveries_;
   facts.free_requeues = row->free_requeues;
   facts.timed_out = timed_out_;
+  facts.message_expired = message_expired_;
   facts.spool_failed = spool_failed_;
   facts.lost = lost_;
   Judgement judgement = Judge(result, batch.addresses, facts);

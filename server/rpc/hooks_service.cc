@@ -41,7 +41,7 @@ HooksService::HooksService(Queue& queue, Stopper& stopper, ServiceContext& conte
       context_(context),
       watch_check_(v1::WatchRequest::descriptor()),
       watch_guard_(context.access, "Hooks.Watch"),
-      watch_reader_(context.deps.metrics, "Hooks.Watch"),
+      watch_reader_(context.deps.metrics, "Hooks.Watch", {.bytes = kMaxHooksBytes}),
       decide_guard_(context.access, "Hooks.Decide"),
       watch_stats_(context.deps.metrics, "Hooks.Watch"),
       decide_stats_(context.deps.metrics, "Hooks.Decide"),

@@ -8,6 +8,14 @@
 
 namespace postern::rpc {
 
+// A thousand verdicts with their reasons, and two lists of globs at their limits, are more than
+// other requests.
+inline constexpr std::size_t kMaxHooksBytes = std::size_t{1} << 20;
+template <>
+constexpr RequestBounds BoundsOf<v1::PostVerdictsRequest>() {
+  return {.bytes = kMaxHooksBytes};
+}
+
 class HooksService {
  public:
   HooksService(Queue& queue, Stopper& stopper, ServiceContext& context);

@@ -23,8 +23,12 @@ class ContentStoreTest : public ::testing::Test {
     spool_.Store(content, {row}, [](const absl::Status&) {});
     return row.message_id;
   }
+  // For a message of its own, or for `id`.
   std::unique_ptr<ContentStore::Loan> Borrow(std::uint64_t bytes) {
-    return store_.Borrow(bytes, [this] { ++woken_; });
+    return Borrow(base::NewId(absl::UnixEpoch() + absl::Seconds(++stored_)), bytes);
+  }
+  std::unique_ptr<ContentStore::Loan> Borrow(const base::Id& id, std::uint64_t bytes) {
+    return store_.Borrow(id, bytes, [this] { ++woken_; });
   }
 
   postern::testing::MemorySpool spool_;
@@ -64,22 +68,32 @@ TEST_F(ContentStoreTest, WhoGoesFromTheLineLetsThoseBehindPass) {
   EXPECT_EQ(store_.used_bytes(), 10U);
 }
 
-TEST_F(ContentStoreTest, AllWhoSendAMessageShareOneCopy) {
+TEST_F(ContentStoreTest, AllWhoSendAMessageShareOneCopyThatFitsOnlyOnce) {
   const base::Id id = Stored("a letter");
-  auto first = store_.Load(id, Borrow(40));
-  auto second = store_.Load(id, Borrow(40));
-  ASSERT_TRUE(first.ok() && second.ok());
+  auto first_loan = Borrow(id, 80);
+  auto second_loan = Borrow(id, 80);  // before the first has read it
+  auto other = Borrow(10);
+  EXPECT_FALSE(second_loan->granted());
+  EXPECT_FALSE(other->granted());
+  auto first = store_.Load(std::move(first_loan));
+  EXPECT_TRUE(second_loan->granted());
+  EXPECT_TRUE(other->granted()) << "nobody is before it any more";
+  auto second = store_.Load(std::move(second_loan));
+  auto third = store_.Load(Borrow(id, 80));
+  ASSERT_TRUE(first.ok() && second.ok() && third.ok());
   EXPECT_EQ(first->get(), second->get());
+  EXPECT_EQ(first->get(), third->get());
   EXPECT_EQ(**first, "a letter");
-  EXPECT_EQ(store_.used_bytes(), 40U);
+  EXPECT_EQ(store_.used_bytes(), 90U);
   first->reset();
-  EXPECT_EQ(store_.used_bytes(), 40U);
   second->reset();
-  EXPECT_EQ(store_.used_bytes(), 0U);
+  EXPECT_EQ(store_.used_bytes(), 90U);
+  third->reset();
+  EXPECT_EQ(store_.used_bytes(), 10U);
 }
 
 TEST_F(ContentStoreTest, WhatCannotBeReadGivesItsRoomBack) {
-  const auto content = store_.Load(base::NewId(absl::UnixEpoch()), Borrow(40));
+  const auto content = store_.Load(Borrow(40));
   EXPECT_EQ(content.status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(store_.used_bytes(), 0U);
 }

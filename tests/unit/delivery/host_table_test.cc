@@ -188,6 +188,18 @@ TEST_F(HostTableTest, ASuccessWakesAlsoWhoWaitsForAHostThatWasNeverSkipped) {
   EXPECT_EQ(woken, 1);
 }
 
+TEST_F(HostTableTest, ASuccessOfAnotherSourceIsNoNewsForWhoeverWaits) {
+  for (int i = 0; i < HostTable::kFailures; ++i) Attempt(HostOutcome::kRefused, kHost, "10.0.0.1");
+  int woken = 0;
+  const auto turn = table_.Wait(Grant::kBackedOff, {kHost}, limits_, Counter(woken));
+  Attempt(HostOutcome::kReached, kHost, "10.0.0.2");
+  Attempt(HostOutcome::kReached, kHost, "10.0.0.2");
+  EXPECT_EQ(woken, 0) << "10.0.0.1 may be refused as before";
+  now_ += absl::Seconds(121);
+  Attempt(HostOutcome::kReached, kHost, "10.0.0.1");
+  EXPECT_EQ(woken, 1);
+}
+
 TEST_F(HostTableTest, AHostThatIsAwaitedIsNotForgotten) {
   FailUntilSkipped();
   int woken = 0;
