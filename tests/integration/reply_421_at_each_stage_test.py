@@ -41,6 +41,7 @@ class Reply421AtEachStage(Scenario):
         self.sink.gates.release("retry")
         self.daemon.wait_dispositions(ident, "DELIVERED")
         self.assertEqual(len(self.sink.messages), 1)
+        watch.wait_event("delivery_attempt")
         self.assertEqual(len(watch.of_kind("delivery_attempt")), 1)
 
     def in_a_transaction(self, stage):

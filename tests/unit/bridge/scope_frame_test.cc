@@ -10,13 +10,17 @@ class ScopeFrameTest : public ScopeTest {};
 TEST_F(ScopeFrameTest, RulesOfAStreamOrACallShareItsFilter) {
   AttachRequest request = Request("p");
   request.filter.domains = {"a.example", "*.b.example"};
-  Client client = Attach(std::move(request));
-  client.Send(AfterDeliveries("a.example", 1));
-  client.Send(AfterDeliveries("*", 1));
-  ScopeTable::Kept kept = Kept();
-  ASSERT_EQ(kept.size(), 2u);
-  ASSERT_NE(kept[0].second.within, nullptr);
-  EXPECT_EQ(kept[0].second.within, kept[1].second.within);
+  ScopeTable::Kept kept;
+  {
+    Client client = Attach(std::move(request));
+    client.Send(AfterDeliveries("a.example", 1));
+    client.Send(AfterDeliveries("*", 1));
+    kept = Kept();
+    ASSERT_EQ(kept.size(), 2u);
+    ASSERT_NE(kept[0].second.within, nullptr);
+    EXPECT_EQ(kept[0].second.within, kept[1].second.within);
+  }
+  kept.clear();
   Start();
   PostAll({AfterDeliveries("a.example", 1), AfterDeliveries("b.example", 1)});
   kept = Kept();

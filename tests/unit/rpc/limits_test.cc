@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "absl/strings/str_cat.h"
+#include "server/rpc/hooks_service.h"
 #include "server/rpc/request.h"
 #include "tests/unit/rpc/fixture.h"
 
@@ -86,20 +88,20 @@ TEST_F(LimitsTest, WhatDoesNotParseIsAnErrorThatIsCounted) {
 
 TEST_F(LimitsTest, ARequestWithoutMailIsSmall) {
   Start();
-  // Two bytes for a verdict, of which each would take a hundred.
-  const int most = static_cast<int>(kMaxRequestBytes / 2);
-  v1::PostVerdictsRequest request;
-  for (int i = 0; i < most; ++i) request.add_verdicts();
-  v1::PostVerdictsResponse response;
-  const auto context = Context();
-  EXPECT_EQ(hooks_stub->PostVerdicts(context.get(), request, &response).error_code(),
-            StatusCode::INVALID_ARGUMENT)
-      << "it is read, and has too many";
-  request.add_verdicts();
-  const auto another = Context();
-  const grpc::Status status = hooks_stub->PostVerdicts(another.get(), request, &response);
-  EXPECT_EQ(status.error_code(), StatusCode::RESOURCE_EXHAUSTED);
-  EXPECT_EQ(status.error_message(), "a request of 262146 bytes, the limit is 262144");
+  const struct {
+    const char* method;
+    std::size_t limit;
+  } kCases[] = {{"/postern.v1.Control/Suspend", kMaxRequestBytes},
+                {"/postern.v1.Hooks/PostVerdicts", kMaxHooksBytes}};
+  for (const auto& one : kCases) {
+    SCOPED_TRACE(one.method);
+    EXPECT_EQ(Call(one.method, std::string(one.limit, '\0')).error_code(), StatusCode::INTERNAL)
+        << "it is read, and does not parse";
+    const grpc::Status status = Call(one.method, std::string(one.limit + 1, '\0'));
+    EXPECT_EQ(status.error_code(), StatusCode::RESOURCE_EXHAUSTED);
+    EXPECT_EQ(status.error_message(),
+              absl::StrCat("a request of ", one.limit + 1, " bytes, the limit is ", one.limit));
+  }
 }
 
 TEST_F(LimitsTest, WhatAStreamOfTheServerIsAskedByIsSmall) {
