@@ -25,7 +25,8 @@ class NoMxsReachable(Scenario):
         self.daemon.wait_message(other, lambda m: reason_of(m) == "HOST_BACKOFF",
                                  what="reason HOST_BACKOFF")
         watch.wait_event("post_initiate_connection_smtp",
-                         lambda e: e.connection.domain == "b.test")
+                         lambda e: e.connection.domain == "b.test" and
+                         e.post_initiate_connection_smtp.detail)  # not that of the lookup
         errors = [e.connection.domain + " " + str(e.post_initiate_connection_smtp.error)
                   for e in watch.of_kind("post_initiate_connection_smtp")
                   if e.post_initiate_connection_smtp.detail]
