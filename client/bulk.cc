@@ -23,7 +23,7 @@ constexpr int kMaxPerFrame = 64;
 // Refusals that are shown; the rest is only counted.
 constexpr int kShownRefusals = 10;
 
-using Stream = grpc::ClientReaderWriter<v1::SubmitStreamRequest, v1::SubmitStreamResponse>;
+using SubmitStream = grpc::ClientReaderWriter<v1::SubmitStreamRequest, v1::SubmitStreamResponse>;
 
 // What was taken from the source and has no result yet, in order. Results come in that order.
 class Taken {
@@ -114,7 +114,7 @@ class Tally {
 };
 
 // Everything of the source to the stream, until either ends.
-void Write(Stream& stream, BulkSource& source, Taken& taken) {
+void Write(SubmitStream& stream, BulkSource& source, Taken& taken) {
   v1::SubmitStreamRequest frame;
   std::size_t bytes = 0;
   const auto send = [&] {

@@ -25,6 +25,9 @@ inline constexpr int kOk = 0;
 inline constexpr int kFailed = 1;  // the server said no, or could not be reached
 inline constexpr int kUsage = 2;   // the arguments make no sense
 
+// Entries that a page of a list may have: the most that the server gives (control.proto).
+inline constexpr int kPageSize = 1000;
+
 struct Globals {
   Connection connection;
   bool json = false;            // --json: one protobuf-JSON object per line

@@ -12,7 +12,7 @@
 namespace postern::client {
 namespace {
 
-using Stream = grpc::ClientReaderWriter<v1::DecideRequest, v1::DecideResponse>;
+using DecideStream = grpc::ClientReaderWriter<v1::DecideRequest, v1::DecideResponse>;
 
 // After Ctrl-C, how long the server may take to end the stream before it is cut.
 constexpr std::chrono::seconds kFarewell{2};

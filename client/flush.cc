@@ -14,7 +14,6 @@
 namespace postern::client {
 namespace {
 
-constexpr int kPageSize = 1000;
 constexpr std::chrono::seconds kLookEvery{1};
 
 struct FlushOptions {

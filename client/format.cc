@@ -142,6 +142,14 @@ std::string FormatTable(const std::vector<std::vector<std::string>>& rows, bool 
   return table;
 }
 
+std::string CheckDuration(const std::string& text) {
+  return ParseDuration(text) ? "" : "is not a duration such as 90s, 10m or 2h";
+}
+
+std::string PairName(const std::string& domain, const v1::Binding& binding) {
+  return Printable(absl::StrCat(domain, "/", binding.name()));
+}
+
 std::optional<google::protobuf::Duration> ParseDuration(absl::string_view text) {
   absl::Duration value;
   double days = 0;

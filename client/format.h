@@ -67,6 +67,12 @@ std::string FormatTable(const std::vector<std::vector<std::string>>& rows, bool 
 // "30s", "1h30m", "250ms", "5d"; nullopt for anything else, and for what is negative.
 std::optional<google::protobuf::Duration> ParseDuration(absl::string_view text);
 
+// Of an option that takes one: empty, or what is wrong with it (CLI::Option::check).
+std::string CheckDuration(const std::string& text);
+
+// "domain/binding".
+std::string PairName(const std::string& domain, const v1::Binding& binding);
+
 // Kinds of events by full name or alias (connection, ready, attempt, verdict, closed), separated by
 // commas; "all" is all of them. nullopt when one is unknown.
 std::optional<std::vector<v1::EventKind>> ParseKinds(absl::string_view text);

@@ -17,12 +17,6 @@ namespace {
 
 using Table = std::vector<std::vector<std::string>>;
 
-constexpr int kPageSize = 500;
-
-std::string Pair(const std::string& domain, const v1::Binding& binding) {
-  return Printable(absl::StrCat(domain, "/", binding.name()));
-}
-
 int RunQueues(const Globals& globals, const FilterOptions& options) {
   UnblockStopSignals();
   const auto stub = v1::Control::NewStub(Connect(globals));
@@ -40,7 +34,7 @@ int RunQueues(const Globals& globals, const FilterOptions& options) {
     if (!status.ok()) return Report(status);
     for (const auto& queue : answer.queues()) {
       if (globals.json) std::cout << ToJson(queue) << "\n";
-      table.push_back({Pair(queue.domain(), queue.binding()), absl::StrCat(queue.active()),
+      table.push_back({PairName(queue.domain(), queue.binding()), absl::StrCat(queue.active()),
                        absl::StrCat(queue.delayed()), absl::StrCat(queue.open_connections()),
                        absl::StrCat(queue.dialing()),
                        queue.has_oldest_age() ? FormatDuration(queue.oldest_age()) : "-",
@@ -78,7 +72,8 @@ int RunConnections(const Globals& globals, const FilterOptions& options) {
     for (const auto& open : answer.connections()) {
       if (globals.json) std::cout << ToJson(open) << "\n";
       const v1::Connection& connection = open.connection();
-      table.push_back({connection.connection_id(), Pair(connection.domain(), connection.binding()),
+      table.push_back({connection.connection_id(),
+                       PairName(connection.domain(), connection.binding()),
                        Printable(connection.mx_host()), connection.remote_address(),
                        ShortName(open.state()), ShortName(open.stage()), FormatDuration(open.age()),
                        absl::StrCat(open.deliveries()), absl::StrCat(open.attempts())});

@@ -14,8 +14,6 @@
 namespace postern::client {
 namespace {
 
-constexpr int kPageSize = 500;
-
 int RunMessage(const Globals& globals, const std::string& id) {
   UnblockStopSignals();
   const auto stub = v1::Delivery::NewStub(Connect(globals));

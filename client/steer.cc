@@ -37,10 +37,6 @@ int Call(const Globals& globals,
   return kOk;
 }
 
-std::string CheckDuration(const std::string& text) {
-  return ParseDuration(text) ? "" : "is not a duration such as 2h";
-}
-
 int RunResume(const Globals& globals, const ScopeOptions& scope) {
   v1::ResumeRequest request;
   *request.mutable_scope() = BuildScope(scope);

@@ -22,13 +22,8 @@
 namespace postern::client {
 namespace {
 
-constexpr int kPageSize = 1000;
 constexpr std::size_t kVerdicts = 5;
 using Table = std::vector<std::vector<std::string>>;
-
-std::string PairName(const std::string& domain, const v1::Binding& binding) {
-  return Printable(absl::StrCat(domain, "/", binding.name()));
-}
 
 std::string PerSecond(std::uint64_t count, double seconds) {
   return absl::StrFormat("%.1f", seconds > 0 ? static_cast<double>(count) / seconds : 0.0);

@@ -13,10 +13,6 @@
 namespace postern::client {
 namespace {
 
-std::string CheckDuration(const std::string& text) {
-  return ParseDuration(text) ? "" : "is not a duration such as 90s or 10m";
-}
-
 int RunVerdict(const Globals& globals, const VerdictOptions& options) {
   UnblockStopSignals();
   const auto stub = v1::Hooks::NewStub(Connect(globals));

@@ -1,13 +1,12 @@
 #include "server/delivery/session.h"
 
-#include <asio/experimental/as_tuple.hpp>
-#include <asio/use_awaitable.hpp>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
 #include "server/delivery/routing.h"
 #include "server/delivery/scheduler.h"
+#include "server/net/await.h"
 #include "server/net/tls_stream.h"
 
 namespace postern::delivery {
@@ -17,7 +16,6 @@ using mail::CloseCause;
 using Want = smtp::ClientDialogue::Want;
 
 constexpr const char* kYieldedWhy = "others wait for a place";
-constexpr auto kAwait = asio::experimental::as_tuple(asio::use_awaitable);
 
 smtp::HandshakePlan PlanHandshake(const mail::DeliveryOptions& options, bool plaintext) {
   using StartTls = smtp::HandshakePlan::StartTls;
@@ -175,7 +173,7 @@ asio::awaitable<bool> Session::Idle() {
     *readable = true;
     idle_timer_.cancel();
   });
-  const auto [error] = co_await idle_timer_.async_wait(kAwait);
+  const auto [error] = co_await idle_timer_.async_wait(net::kAsTuple);
   stream_->CancelNotify();
   pair_.RemoveIdle(this);
   idle_ = false;

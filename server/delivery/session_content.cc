@@ -1,11 +1,10 @@
 // Session from DATA to the final dot: the mark in the spool, the content, and what keeps them.
-#include <asio/experimental/as_tuple.hpp>
-#include <asio/use_awaitable.hpp>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/delivery/scheduler.h"
 #include "server/delivery/session.h"
+#include "server/net/await.h"
 
 namespace postern::delivery {
 namespace {
@@ -16,7 +15,6 @@ using Want = smtp::ClientDialogue::Want;
 constexpr auto kRecordPatience = std::chrono::seconds(10);
 // For room in memory, after DATA: receivers wait for 5 minutes (RFC 5321 4.5.3.2.7).
 constexpr auto kContentPatience = std::chrono::minutes(1);
-constexpr auto kAwait = asio::experimental::as_tuple(asio::use_awaitable);
 
 }  // namespace
 
@@ -26,7 +24,7 @@ asio::awaitable<bool> Session::WaitWritten(spool::Ticket ticket) {
   asio::io_context& io = pair_.scheduler().io();
   context_.spool.WhenWritten(ticket,
                              [timer, &io] { asio::post(io, [timer] { timer->cancel(); }); });
-  const auto [woken] = co_await timer->async_wait(kAwait);
+  const auto [woken] = co_await timer->async_wait(net::kAsTuple);
   co_return woken || context_.spool.IsWritten(ticket);
 }
 
@@ -44,7 +42,7 @@ asio::awaitable<ContentStore::Content> Session::BorrowContent(const mail::Row& r
   content_wait_ = timer;
   std::function<void()> wake = [timer, &io] { asio::post(io, [timer] { timer->cancel(); }); };
   auto loan = context_.contents.Borrow(row.message_id, row.content_bytes, std::move(wake));
-  if (!loan->granted()) co_await timer->async_wait(kAwait);
+  if (!loan->granted()) co_await timer->async_wait(net::kAsTuple);
   if (cause_.has_value()) co_return nullptr;  // it was cut meanwhile
   if (!loan->granted()) {
     content_status_ = absl::UnavailableError("no room in memory: other large contents are sent");

@@ -5,12 +5,11 @@
 #include <unistd.h>
 
 #include <asio/detail/socket_option.hpp>
-#include <asio/experimental/as_tuple.hpp>
 #include <asio/this_coro.hpp>
-#include <asio/use_awaitable.hpp>
 #include <cerrno>
 #include <utility>
 
+#include "server/net/await.h"
 #include "server/net/endpoint.h"
 #include "server/net/tcp_stream.h"
 #include "server/net/watchdog.h"
@@ -151,7 +150,6 @@ asio::awaitable<ConnectResult> Connect(tcp::endpoint remote,
     socket.close(ignored);
   });
   watchdog.ExpireAfter(timeout);
-  constexpr auto kAsTuple = asio::experimental::as_tuple(asio::use_awaitable);
   const auto [connect_error] = co_await socket.async_connect(remote, kAsTuple);
   if (watchdog.expired()) {
     error = std::error_code(ETIMEDOUT, std::system_category());

@@ -5,17 +5,14 @@
 
 #include <asio/buffer.hpp>
 #include <asio/error.hpp>
-#include <asio/experimental/as_tuple.hpp>
-#include <asio/use_awaitable.hpp>
 #include <cerrno>
 #include <utility>
 
+#include "server/net/await.h"
 #include "server/net/endpoint.h"
 
 namespace postern::net {
 namespace {
-
-constexpr auto kAsTuple = asio::experimental::as_tuple(asio::use_awaitable);
 
 // One sendmsg() of what is left of both, after `done` bytes. Never raises SIGPIPE.
 ssize_t SendRest(int fd, absl::string_view first, absl::string_view second, std::size_t done) {

@@ -33,14 +33,14 @@ absl::StatusOr<bridge::KindSet> ToKinds(const google::protobuf::RepeatedField<in
   return out;
 }
 
-absl::StatusOr<bridge::QuestionTarget> ToTarget(const v1::QuestionTarget& target) {
+absl::StatusOr<bridge::QuestionTarget> ToQuestionTarget(const v1::QuestionTarget& target) {
   absl::StatusOr<base::Id> id = IdFromText(target.connection_id(), "question.connection_id");
   if (!id.ok()) return id.status();
   if (target.number() == 0) return absl::InvalidArgumentError("question.number: must be set");
   return bridge::QuestionTarget{*id, target.number()};
 }
 
-absl::StatusOr<bridge::ConnectionTarget> ToTarget(const v1::ConnectionTarget& target) {
+absl::StatusOr<bridge::ConnectionTarget> ToConnectionTarget(const v1::ConnectionTarget& target) {
   absl::StatusOr<base::Id> id = IdFromText(target.connection_id(), "connection.connection_id");
   if (!id.ok()) return id.status();
   bridge::ConnectionTarget out;
@@ -152,14 +152,14 @@ bridge::Verdict ToVerdict(v1::Verdict& verdict) {
   absl::Status status;
   switch (verdict.target_case()) {
     case v1::Verdict::kQuestion:
-      if (auto target = ToTarget(verdict.question()); target.ok()) {
+      if (auto target = ToQuestionTarget(verdict.question()); target.ok()) {
         out.target = *target;
       } else {
         status = target.status();
       }
       break;
     case v1::Verdict::kConnection:
-      if (auto target = ToTarget(verdict.connection()); target.ok()) {
+      if (auto target = ToConnectionTarget(verdict.connection()); target.ok()) {
         out.target = *target;
       } else {
         status = target.status();

@@ -5,14 +5,13 @@
 
 #include "server/base/check.h"
 #include "server/spool/outcome_codec.h"
+#include "server/spool/reading.h"
 
 namespace postern::spool {
 namespace {
 
 constexpr std::size_t kKeptBytes = std::size_t{16} << 20;
 constexpr std::size_t kProbeBytes = 4096;
-
-rocksdb::Slice ToSlice(absl::string_view bytes) { return {bytes.data(), bytes.size()}; }
 
 rocksdb::Slice ContentKey(const base::Id& id) { return ToSlice(id.AsKey()); }
 

@@ -6,12 +6,11 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "server/spool/outcome_codec.h"
+#include "server/spool/reading.h"
 #include "server/spool/tokens.h"
 
 namespace postern::spool {
 namespace {
-
-absl::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
 
 class HistoryFilter final : public rocksdb::CompactionFilter {
  public:

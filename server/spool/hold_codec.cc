@@ -9,7 +9,7 @@
 namespace postern::spool {
 namespace {
 
-constexpr unsigned char kVersion = 1;
+constexpr unsigned char kHoldVersion = 1;
 
 }  // namespace
 
@@ -20,7 +20,7 @@ std::string HoldKey(const mail::Hold& hold) {
 }
 
 std::string EncodeHold(const mail::Hold& hold) {
-  std::string value(1, static_cast<char>(kVersion));
+  std::string value(1, static_cast<char>(kHoldVersion));
   PutVarint(value, static_cast<std::uint64_t>(hold.kind));
   PutVarint(value, FromTime(hold.since));
   PutVarint(value, FromTime(hold.until));
@@ -32,7 +32,7 @@ std::string EncodeHold(const mail::Hold& hold) {
 absl::StatusOr<mail::Hold> DecodeHold(absl::string_view value) {
   if (value.empty()) return absl::DataLossError("a hold's record is empty");
   const auto version = static_cast<unsigned char>(value.front());
-  if (version > kVersion) {
+  if (version > kHoldVersion) {
     return absl::UnimplementedError(absl::StrCat("a hold's record has version ", int{version}));
   }
   Reader in(value.substr(1));

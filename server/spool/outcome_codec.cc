@@ -9,7 +9,7 @@
 namespace postern::spool {
 namespace {
 
-constexpr unsigned char kVersion = 1;
+constexpr unsigned char kOutcomeVersion = 1;
 
 // Field numbers of an outcome's record. Never used twice. The count comes first: OutcomeCount.
 enum Field : std::uint64_t {
@@ -117,12 +117,13 @@ EncodedOutcome EncodeOutcome(const mail::Row& row, absl::Time now, const Attempt
     const std::int64_t micros = std::max<std::int64_t>(absl::ToInt64Microseconds(attempt.took), 0);
     PutNumberField(body, kTook, static_cast<std::uint64_t>(micros));
   }
-  encoded.value = Frame(kVersion, body);
+  encoded.value = Frame(kOutcomeVersion, body);
   return encoded;
 }
 
 absl::StatusOr<OutcomeRecord> DecodeOutcome(absl::string_view key, absl::string_view value) {
-  const absl::StatusOr<absl::string_view> body = Unframe("an outcome's record", kVersion, value);
+  const absl::StatusOr<absl::string_view> body =
+      Unframe("an outcome's record", kOutcomeVersion, value);
   if (!body.ok()) return body.status();
   Parts parts;
   if (key.size() != 8 || !parts.Read(*body)) return Damaged();
@@ -139,7 +140,8 @@ absl::StatusOr<OutcomeRecord> DecodeOutcome(absl::string_view key, absl::string_
 }
 
 std::uint32_t OutcomeCount(absl::string_view value) {
-  const absl::StatusOr<absl::string_view> body = Unframe("an outcome's record", kVersion, value);
+  const absl::StatusOr<absl::string_view> body =
+      Unframe("an outcome's record", kOutcomeVersion, value);
   if (!body.ok()) return 1;
   Reader in(*body);
   if (in.Varint() != kCount << 1) return 1;
@@ -179,7 +181,7 @@ std::string Encode(const LogRecord& record) {
   std::string body;
   PutNumberField(body, 1, record.log);
   PutNumberField(body, 2, record.floor);
-  return Frame(kVersion, body);
+  return Frame(kOutcomeVersion, body);
 }
 
 std::string Encode(const Checkpoint& checkpoint) {
@@ -187,21 +189,22 @@ std::string Encode(const Checkpoint& checkpoint) {
   PutNumberField(body, 1, FromTime(checkpoint.time));
   PutNumberField(body, 2, checkpoint.bytes);
   PutNumberField(body, 3, checkpoint.messages);
-  return Frame(kVersion, body);
+  return Frame(kOutcomeVersion, body);
 }
 
 std::string Encode(const Consumer& consumer) {
   std::string body;
   PutNumberField(body, 1, consumer.cursor);
   PutNumberField(body, 2, FromTime(consumer.seen));
-  return Frame(kVersion, body);
+  return Frame(kOutcomeVersion, body);
 }
 
 namespace {
 
 // Numbers of the fields 1 to 3; fields of kind 1 and later ones are skipped.
 absl::StatusOr<std::array<std::uint64_t, 4>> ReadNumbers(absl::string_view value) {
-  const absl::StatusOr<absl::string_view> body = Unframe("a record of books", kVersion, value);
+  const absl::StatusOr<absl::string_view> body =
+      Unframe("a record of books", kOutcomeVersion, value);
   if (!body.ok()) return body.status();
   std::array<std::uint64_t, 4> numbers{};
   Reader in(*body);

@@ -14,7 +14,7 @@
 namespace postern::spool {
 namespace {
 
-constexpr unsigned char kVersion = 1;
+constexpr unsigned char kRowVersion = 1;
 constexpr unsigned char kMarkVersion = 1;
 constexpr char kMarkSuffix = 1;
 
@@ -268,13 +268,13 @@ std::string EncodeRow(const mail::Row& row, Recipients which) {
   PutBytesField(body, kSubmitter, row.submitter);
   PutRecipients(body, row.recipients, which);
 
-  return Frame(kVersion, body);
+  return Frame(kRowVersion, body);
 }
 
 absl::StatusOr<mail::Row> DecodeRow(absl::string_view key, absl::string_view value,
                                     PairInterner* pairs) {
   if (key.size() != kRowKeyBytes) return absl::DataLossError("a row's key has the wrong length");
-  const absl::StatusOr<absl::string_view> body = Unframe("a row's record", kVersion, value);
+  const absl::StatusOr<absl::string_view> body = Unframe("a row's record", kRowVersion, value);
   if (!body.ok()) return body.status();
   RowDecoder decoder(*body);
   if (!decoder.Decode()) return absl::DataLossError("a row's record does not parse");

@@ -10,7 +10,7 @@
 namespace postern::spool {
 namespace {
 
-constexpr unsigned char kVersion = 1;
+constexpr unsigned char kTokenVersion = 1;
 
 enum Field : std::uint64_t { kTime = 1, kContent = 2, kMessageId = 3, kRow = 4 };
 
@@ -41,7 +41,7 @@ bool TakeBytes(std::uint64_t field, absl::string_view bytes, Token& token) {
 }
 
 absl::StatusOr<Token> DecodeToken(absl::string_view value) {
-  const absl::StatusOr<absl::string_view> body = Unframe("a token's record", kVersion, value);
+  const absl::StatusOr<absl::string_view> body = Unframe("a token's record", kTokenVersion, value);
   if (!body.ok()) return body.status();
   Token token;
   Reader in(*body);
@@ -86,7 +86,7 @@ std::string EncodeToken(const TokenClaim& claim, const std::vector<mail::Row>& r
     PutBytes(scratch, row.pair->binding);
     PutBytesField(body, kRow, scratch);
   }
-  return Frame(kVersion, body);
+  return Frame(kTokenVersion, body);
 }
 
 absl::Time TokenTime(absl::string_view value) {

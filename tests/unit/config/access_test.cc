@@ -10,10 +10,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-std::vector<std::string> ListenerErrors(const std::string& entry, const std::string& rest = "") {
-  return Errors("server:\n  spool_directory: /s\n  grpc_listeners:\n  - " + entry + "\n" + rest);
-}
-
 TEST(ValidateAccess, TlsNeedsCertificateAndKeyAndBeyondLoopbackACaForClients) {
   EXPECT_THAT(ListenerErrors("{address: \"127.0.0.1:1\", tls: {}}"),
               ElementsAre("f:4: server.grpc_listeners[0].tls.certificate_file: required",

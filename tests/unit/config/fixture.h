@@ -28,6 +28,13 @@ inline std::vector<std::string> ErrorsAfterServer(const std::string& yaml) {
   return Errors(absl::StrCat(kServer, yaml));
 }
 
+// Of a file whose fourth line is this entry of server.grpc_listeners, and `rest` the lines below.
+inline std::vector<std::string> ListenerErrors(const std::string& entry,
+                                               const std::string& rest = "") {
+  return Errors(
+      absl::StrCat("server:\n  spool_directory: /s\n  grpc_listeners:\n  - ", entry, "\n", rest));
+}
+
 inline postern::v1::Config Loaded(const std::string& yaml) {
   const absl::StatusOr<LoadedConfig> loaded = LoadText("f", absl::StrCat(kServer, yaml));
   EXPECT_TRUE(loaded.ok()) << loaded.status();

@@ -12,10 +12,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-std::vector<std::string> ListenerErrors(const std::string& entry) {
-  return Errors("server:\n  spool_directory: /s\n  grpc_listeners:\n  - " + entry + "\n");
-}
-
 TEST(Validate, RefusesPlaintextBeyondLoopback) {
   EXPECT_THAT(ListenerErrors("{address: \"0.0.0.0:9090\"}"),
               ElementsAre(HasSubstr("f:4: server.grpc_listeners[0].address: \"0.0.0.0:9090\" is "

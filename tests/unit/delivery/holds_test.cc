@@ -3,16 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/memory_spool.h"
+#include "tests/unit/delivery/stopped_clock.h"
 
 namespace postern::delivery {
 namespace {
-
-class StoppedClock final : public base::Clock {
- public:
-  absl::Time Now() const override { return now; }
-  absl::Time Steady() const override { return now; }
-  absl::Time now = absl::FromUnixSeconds(1'000'000);
-};
 
 class HoldTableTest : public ::testing::Test {
  protected:

@@ -6,6 +6,7 @@
 #include "server/delivery/messages.h"
 #include "server/delivery/recorder.h"
 #include "tests/support/memory_spool.h"
+#include "tests/unit/delivery/stopped_clock.h"
 
 namespace postern::delivery {
 namespace {
@@ -25,13 +26,6 @@ class FixedOptions final : public mail::OptionsSource {
   }
   bool KnowsBinding(absl::string_view binding) const override { return binding == "default"; }
   std::uint64_t generation() const override { return 1; }
-};
-
-class StoppedClock final : public base::Clock {
- public:
-  absl::Time Now() const override { return now; }
-  absl::Time Steady() const override { return now; }
-  absl::Time now = absl::FromUnixSeconds(1'000'000);
 };
 
 class IntakeTest : public ::testing::Test {

@@ -7,8 +7,6 @@
 namespace postern::rpc {
 namespace {
 
-constexpr char kToken[] = "0123456789abcdef";
-
 struct NobodyReads final : bridge::Subscriber {
   void OnReady() override {}
 };

@@ -249,7 +249,6 @@ TEST_F(DeliveryTest, ClientsThatVanishLeaveNothingBehind) {
 }
 
 TEST_F(DeliveryTest, AStreamThatTheServiceEndsIsNotOk) {
-  using Health = grpc::health::v1::Health;
   Start();
   intake.Hold(true);
   auto context = Context();
@@ -260,7 +259,7 @@ TEST_F(DeliveryTest, AStreamThatTheServiceEndsIsNotOk) {
   intake.AwaitPending(1);
   // Ends when the streams have been told to.
   auto watch_context = Context();
-  auto watch = Health::NewStub(channel)->Watch(watch_context.get(), {});
+  auto watch = grpc::health::v1::Health::NewStub(channel)->Watch(watch_context.get(), {});
   grpc::health::v1::HealthCheckResponse health;
   ASSERT_TRUE(watch->Read(&health));
   std::thread stop([&] { server->Shutdown(absl::Seconds(30)); });

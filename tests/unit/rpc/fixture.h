@@ -424,6 +424,9 @@ class FakeSession {
   bool woken_ ABSL_GUARDED_BY(mu_) = false;
 };
 
+// The shortest token that is long enough.
+inline constexpr char kToken[] = "0123456789abcdef";
+
 class RpcTest : public testing::Test {
  protected:
   RpcTest() {

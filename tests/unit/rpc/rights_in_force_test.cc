@@ -13,8 +13,6 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr char kToken[] = "0123456789abcdef";
-
 class RightsInForceTest : public RpcTest {
  protected:
   RightsInForceTest() {

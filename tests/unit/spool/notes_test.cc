@@ -17,8 +17,6 @@ mail::Hold FullHold() {
   return hold;
 }
 
-absl::string_view View(const std::string& s) { return {s.data(), s.size()}; }
-
 TEST(HoldCodecTest, ReadsBackEveryField) {
   const mail::Hold hold = FullHold();
   const absl::StatusOr<mail::Hold> read = DecodeHold(View(EncodeHold(hold)));

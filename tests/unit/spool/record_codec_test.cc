@@ -7,8 +7,6 @@
 namespace postern::spool {
 namespace {
 
-absl::string_view View(const std::string& s) { return {s.data(), s.size()}; }
-
 mail::Row FullRow() {
   mail::Row row = MakeRow(base::NewId(TestTime()), 300, 301);
   row.pair = std::make_shared<mail::PairKey>(mail::PairKey{"example.org", "pool-7"});

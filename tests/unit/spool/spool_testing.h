@@ -102,6 +102,8 @@ inline std::vector<mail::Row> AllRows(const Spool& spool) {
   return rows;
 }
 
+inline absl::string_view View(const std::string& s) { return {s.data(), s.size()}; }
+
 // Starts one disabled test of this program in a process of its own, with `directory` in its
 // environment. -1: it cannot.
 inline pid_t StartChild(const std::string& test, const std::string& directory) {
