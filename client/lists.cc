@@ -55,6 +55,24 @@ int RunQueues(const Globals& globals, const FilterOptions& options) {
   return kOk;
 }
 
+// The first page brings them, however few queues are asked for.
+int RunSuspensions(const Globals& globals) {
+  UnblockStopSignals();
+  v1::ListQueuesRequest request;
+  request.set_page_size(1);
+  v1::ListQueuesResponse answer;
+  grpc::ClientContext context;
+  SetDeadline(context, globals);
+  const grpc::Status status =
+      v1::Control::NewStub(Connect(globals))->ListQueues(&context, request, &answer);
+  if (!status.ok()) return Report(status);
+  for (const auto& suspension : answer.suspensions()) {
+    std::cout << (globals.json ? ToJson(suspension) : DescribeSuspension(suspension)) << "\n";
+  }
+  std::cout << std::flush;
+  return kOk;
+}
+
 int RunConnections(const Globals& globals, const FilterOptions& options) {
   UnblockStopSignals();
   const auto stub = v1::Control::NewStub(Connect(globals));
@@ -141,10 +159,20 @@ void AddLists(CLI::App& app, Invocation& invocation) {
   auto queue_options = std::make_shared<FilterOptions>();
   CLI::App* queues = app.add_subcommand("queues", "List queues and why their mail waits");
   AddPairOptions(*queues, *queue_options);
-  queues->footer("Example:\n  postern queues --domain '*.example.net'");
-  queues->callback([&invocation, queue_options] {
-    invocation.run = [queue_options](const Globals& globals) {
-      return RunQueues(globals, *queue_options);
+  auto suspensions = std::make_shared<bool>(false);
+  CLI::Option* held =
+      queues->add_flag("--suspensions", *suspensions,
+                       "Instead: suspensions and policy holds in force, also where no queue is");
+  held->excludes("--domain");
+  held->excludes("--binding");
+  queues->footer(
+      "With --json one Queue per line, or one Suspension.\n"
+      "Examples:\n"
+      "  postern queues --domain '*.example.net'\n"
+      "  postern queues --suspensions --json | jq -r .scope.domain");
+  queues->callback([&invocation, queue_options, suspensions] {
+    invocation.run = [queue_options, suspensions](const Globals& globals) {
+      return *suspensions ? RunSuspensions(globals) : RunQueues(globals, *queue_options);
     };
   });
 

@@ -1,5 +1,6 @@
 """A suspension stops a domain, new mail included, survives kill -9, and ends when it is told to."""
 
+import json
 import unittest
 
 from postern.v1 import types_pb2
@@ -47,6 +48,8 @@ class SuspendSurvivesRestart(Scenario):
         self.assertNotIn("a.test", [m.recipients[0].split("@")[1] for m in self.sink.messages])
         self.assertIn("a.test: suspended by local until resumed: their maintenance",
                       self.daemon.run_cli("queues")[1])
+        code, out, _ = self.daemon.run_cli("--json", "queues", "--suspensions")
+        self.assertEqual((code, json.loads(out)["scope"]["domain"]), (0, "a.test"))
 
     def test_a_session_ends_after_its_transaction(self):
         self.dns.domain("a.test")
