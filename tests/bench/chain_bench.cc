@@ -3,6 +3,9 @@
 #include <benchmark/benchmark.h>
 
 #include <chrono>
+#include <iostream>
+#include <string>
+#include <vector>
 
 #include "hooks/core/post_initiate_connection_smtp.h"
 #include "hooks/core/smtp_should_session_shutdown.h"
@@ -49,5 +52,35 @@ void ClockReads(benchmark::State& state) {
 }
 BENCHMARK(ClockReads);
 
+// What the limits are about, as it is printed.
+class Judge final : public benchmark::ConsoleReporter {
+ public:
+  void ReportRuns(const std::vector<Run>& runs) override {
+    ConsoleReporter::ReportRuns(runs);
+    for (const Run& run : runs) {
+      Check(run, "ShouldSessionShutdown/providers:0", 2);
+      Check(run, "ShouldSessionShutdown/providers:1", 100);
+    }
+  }
+  bool missed() const { return missed_; }
+
+ private:
+  void Check(const Run& run, const std::string& name, double most) {
+    if (run.benchmark_name() != name || run.GetAdjustedCPUTime() <= most) return;
+    std::cerr << "missed: " << name << " takes over " << most << " ns\n";
+    missed_ = true;
+  }
+
+  bool missed_ = false;
+};
+
 }  // namespace
 }  // namespace postern::hooks
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  postern::hooks::Judge judge;
+  benchmark::RunSpecifiedBenchmarks(&judge);
+  return judge.missed() ? 1 : 0;
+}

@@ -121,6 +121,10 @@ def relay(build, count, frame, domains):
     return count / took, cost
 
 
+# Least messages a second, and most microseconds of the daemon's processor time for each.
+LIMITS = {"submit": (10_000, float("inf")), "relay": (4_000, 200)}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -140,9 +144,18 @@ def main():
             results.setdefault(f"relay, {frame} a frame", []).append((rate, cost))
             print(f"run {run}: gRPC to SMTP, {frame:2} a frame: {rate:7.0f} msg/s, "
                   f"daemon {cost:5.1f} us CPU/msg", flush=True)
+    missed = []
     for name, figures in results.items():
-        print(f"median {name}: {statistics.median(f[0] for f in figures):.0f} msg/s, "
-              f"{statistics.median(f[1] for f in figures):.1f} us CPU/msg")
+        rate = statistics.median(f[0] for f in figures)
+        cost = statistics.median(f[1] for f in figures)
+        print(f"median {name}: {rate:.0f} msg/s, {cost:.1f} us CPU/msg")
+        least, most = LIMITS[name.split(",")[0]]
+        if rate < least:
+            missed.append(f"{name}: {rate:.0f} msg/s, at least {least}")
+        if cost > most:
+            missed.append(f"{name}: {cost:.1f} us CPU/msg, at most {most}")
+    if missed:
+        sys.exit("missed: " + "; ".join(missed))
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ void Run(const char* name, const Setup& setup, Life life) {
     // The message stored as long ago as there are messages in flight is delivered now.
     if (i >= setup.in_flight) {
       mail::Row& delivered = stored[static_cast<std::size_t>(i - setup.in_flight)];
-      spool->MarkAttempt(delivered);
+      spool->MarkAttempt(delivered, {});
       if (life == Life::kRemove) {
         spool->Remove(delivered.message_id, 1);
         continue;
