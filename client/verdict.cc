@@ -158,8 +158,7 @@ v1::PostVerdictsRequest BuildPostVerdicts(const VerdictOptions& options, std::ui
   scope.set_binding(options.scope.binding);
   if (!options.ttl.empty()) *scope.mutable_ttl() = *ParseDuration(options.ttl);
   scope.set_revision(options.revision > 0 ? options.revision : now_ms);
-  // A rule must be there, also to be withdrawn.
-  if (options.recycle || options.withdraw) scope.set_recycle(true);
+  if (options.recycle) scope.set_recycle(true);
   SetWhen(options, scope);
   return request;
 }

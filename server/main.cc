@@ -105,6 +105,7 @@ int AwaitStop(config::LiveConfig& live, bridge::Bridge& bridge, const sigset_t& 
     }
     if (live.expires() <= clock.Now()) live.Expire();
     LookAtSwitchFile(live, bridge.policy_switch());
+    bridge.EndAged();
     if (const absl::Status status = rpc::SaveScopes(live.state_directory(), bridge); !status.ok()) {
       base::Log().error("verdicts for scopes: {}", std::string(status.message()));
     }
@@ -241,15 +242,15 @@ int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const s
     std::vector<std::string> servers(next.dns_servers().begin(), next.dns_servers().end());
     const bool other_servers = servers != dns_servers;
     dns_servers = servers;
-    dispatcher.ConfigurationChanged(
-        other_servers ? std::make_optional(std::move(servers)) : std::nullopt,
-        now.max_message_bytes);
     absl::StatusOr<rpc::AccessOptions> access = MakeAccessOptions(next, file);
     if (access.ok()) {
       (*rpc)->ReplaceAccess(*std::move(access));
     } else {  // a file went since it was checked
       base::Log().error("{}; the identities before stay", std::string(access.status().message()));
     }
+    dispatcher.ConfigurationChanged(
+        other_servers ? std::make_optional(std::move(servers)) : std::nullopt,
+        now.max_message_bytes);
   };
   live.SetSink(check, put_in_force);
 

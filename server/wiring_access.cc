@@ -14,6 +14,7 @@
 #include "server/config/hosts.h"
 #include "server/config/settings.h"
 #include "server/config/values.h"
+#include "server/mail/hold.h"
 
 namespace postern {
 namespace {
@@ -21,6 +22,8 @@ namespace {
 // Below this a token can be guessed.
 constexpr std::size_t kLeastTokenBytes = 16;
 constexpr std::size_t kMostTokenBytes = 4096;
+// Of one connection, beside all streams that policy.max_streams allows.
+constexpr int kOtherCalls = 512;
 
 using Strings = google::protobuf::RepeatedPtrField<std::string>;
 
@@ -31,7 +34,7 @@ std::vector<std::string> ToVector(const Strings& strings) {
 // As the domains of mail are compared: a glob in another form would never match.
 std::vector<std::string> ToGlobs(const Strings& domains) {
   std::vector<std::string> globs;
-  for (const std::string& domain : domains) globs.push_back(config::NormalGlob(domain));
+  for (const std::string& domain : domains) globs.push_back(mail::NormalDomain(domain));
   return globs;
 }
 
@@ -165,7 +168,7 @@ bridge::PolicyOptions MakePolicyOptions(const v1::Policy& policy, std::uint64_t 
   if (policy.has_timeout()) options.timeout = config::FromProto(policy.timeout());
   options.defaults = ToRule(policy);
   for (const v1::PolicyDomainRule& rule : policy.domains()) {
-    options.domains.push_back({config::NormalGlob(rule.domain()), ToRule(rule)});
+    options.domains.push_back({mail::NormalDomain(rule.domain()), ToRule(rule)});
   }
   for (const v1::PolicyProviderRule& rule : policy.providers()) {
     bridge::ProviderRule provider;
@@ -199,6 +202,9 @@ absl::StatusOr<rpc::ServerOptions> MakeRpcOptions(const v1::Config& config,
   if (!access.ok()) return access.status();
   options.access = *std::move(access);
   options.limits.drain_budget = settings.drain_budget;
+  options.limits.calls_per_connection =
+      std::max(options.limits.calls_per_connection,
+               static_cast<int>(config.policy().max_streams()) + kOtherCalls);
   return options;
 }
 

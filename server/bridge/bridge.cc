@@ -215,6 +215,8 @@ void Bridge::RestoreScope(const std::string& provider, ScopeRule rule) {
                    std::string(known.status().message()));
 }
 
+void Bridge::EndAged() { parts_->desk.EndAged(); }
+
 PolicySwitch& Bridge::policy_switch() { return parts_->switches; }
 
 std::vector<ProviderStatus> Bridge::ListProviders() const {
@@ -241,13 +243,20 @@ std::uint64_t Bridge::head_sequence() const { return parts_->fanout.head_sequenc
 // ---- what happens on connections ----
 
 // The connection as the table knows it, or a copy of what the session says.
-std::shared_ptr<const mail::ConnectionInfo> Bridge::Shared(const mail::ConnectionInfo& info) {
+struct Bridge::Known {
+  std::shared_ptr<const mail::ConnectionInfo> info;
+  std::uint64_t opened;  // in this generation of the routes
+};
+
+Bridge::Known Bridge::Lookup(const mail::ConnectionInfo& info) {
   {
     ConnectionTable::Shard& shard = parts_->connections.ShardOf(info.id);
     base::MutexLock lock(shard.mu);
-    if (const Connection* connection = shard.Find(info.id)) return connection->info;
+    if (const Connection* connection = shard.Find(info.id)) {
+      return {connection->info, connection->opened_among};
+    }
   }
-  return std::make_shared<const mail::ConnectionInfo>(info);
+  return {std::make_shared<const mail::ConnectionInfo>(info), parts_->fanout.generation()};
 }
 
 void Bridge::PostInitiate(const hooks::DomainRecord& record, int conn_fd) {
@@ -256,11 +265,14 @@ void Bridge::PostInitiate(const hooks::DomainRecord& record, int conn_fd) {
   const mail::ConnectionInfo& info = *attempt->connection;
   Parts& parts = *parts_;
   std::shared_ptr<const mail::ConnectionInfo> shared;
+  std::uint64_t opened = parts.fanout.generation();
   // In the table before the event is out: who answers the event must find the connection.
   if (conn_fd >= 0) {
     ConnectionTable::Shard& shard = parts.connections.ShardOf(info.id);
     base::MutexLock lock(shard.mu);
-    shared = shard.Ensure(info, parts.clock.Steady()).info;
+    const Connection& connection = shard.Ensure(info, parts.clock.Steady(), opened);
+    shared = connection.info;
+    opened = connection.opened_among;
   }
   if (!parts.fanout.Raise(EventKind::kPostInitiate)) return;
   if (!shared) shared = std::make_shared<const mail::ConnectionInfo>(info);
@@ -272,7 +284,7 @@ void Bridge::PostInitiate(const hooks::DomainRecord& record, int conn_fd) {
   what.queue_depth = attempt->queue_depth;
   what.detail = attempt->detail;
   const std::uint64_t sequence =
-      parts.fanout.Publish({parts.clock.Now(), std::move(shared), std::move(what)});
+      parts.fanout.Publish({parts.clock.Now(), std::move(shared), std::move(what)}, opened);
   if (conn_fd < 0) return;
   ConnectionTable::Shard& shard = parts.connections.ShardOf(info.id);
   base::MutexLock lock(shard.mu);
@@ -286,17 +298,20 @@ int Bridge::ShouldShutdown(const hooks::DeliveryConstruct& construct) {
 void Bridge::OnSessionReady(const mail::ConnectionInfo& connection,
                             const hooks::SessionReady& ready) {
   if (!parts_->fanout.Raise(EventKind::kSessionReady)) return;
-  parts_->fanout.Publish({parts_->clock.Now(), Shared(connection), ready});
+  Known known = Lookup(connection);
+  parts_->fanout.Publish({parts_->clock.Now(), std::move(known.info), ready}, known.opened);
 }
 
 void Bridge::OnDeliveryAttempt(const mail::ConnectionInfo& connection,
                                const hooks::AttemptReport& report) {
   DeliveryAttemptEvent what;
   std::shared_ptr<const mail::ConnectionInfo> shared;
+  std::uint64_t opened = parts_->fanout.generation();
   {
     ConnectionTable::Shard& shard = parts_->connections.ShardOf(connection.id);
     base::MutexLock lock(shard.mu);
-    Connection& known = shard.Ensure(connection, parts_->clock.Steady());
+    Connection& known = shard.Ensure(connection, parts_->clock.Steady(), opened);
+    opened = known.opened_among;
     what.attempts = ++known.attempts;
     if (report.disposition == mail::Disposition::kDelivered) ++known.deliveries;
     what.deliveries = known.deliveries;
@@ -304,16 +319,16 @@ void Bridge::OnDeliveryAttempt(const mail::ConnectionInfo& connection,
   }
   if (!parts_->fanout.Raise(EventKind::kDeliveryAttempt)) return;
   what.report = report;
-  parts_->fanout.Publish({parts_->clock.Now(), std::move(shared), std::move(what)});
+  parts_->fanout.Publish({parts_->clock.Now(), std::move(shared), std::move(what)}, opened);
 }
 
 void Bridge::OnConnectionClosed(const mail::ConnectionInfo& connection,
                                 const hooks::ConnectionClosed& closed) {
-  const auto shared = Shared(connection);
+  Known known = Lookup(connection);
   // Gone from the table before the event is out: a snapshot never holds what was said to be closed.
   parts_->desk.CloseConnection(connection.id);
   if (!parts_->fanout.Raise(EventKind::kConnectionClosed)) return;
-  parts_->fanout.Publish({parts_->clock.Now(), shared, closed});
+  parts_->fanout.Publish({parts_->clock.Now(), std::move(known.info), closed}, known.opened);
 }
 
 // ---- questions ----
@@ -334,12 +349,14 @@ void Bridge::OnVerdict(const hooks::DeliveryConstruct& construct,
   const mail::ConnectionInfo& info = *construct.connection_info;
   LastDecision last;
   AuditRecord record;
+  std::uint64_t opened = parts_->fanout.generation();
   {
     ConnectionTable::Shard& shard = parts_->connections.ShardOf(info.id);
     base::MutexLock lock(shard.mu);
     if (Connection* connection = shard.Find(info.id)) {
       last = connection->last;
       record.connection = connection->info;
+      opened = connection->opened_among;
       QuestionDesk::NoteEffective(*connection, verdict.shutdown);
       const PendingQuestion* question = connection->question.get();
       // Of another number: nobody was asked this time.
@@ -357,8 +374,10 @@ void Bridge::OnVerdict(const hooks::DeliveryConstruct& construct,
   what.source = verdict.result_ignored ? DecisionSource::kIgnored
                 : native               ? DecisionSource::kNative
                                        : last.source;
-  what.provider = native ? verdict.provider : last.provider;
-  what.reason = native ? verdict.reason : last.reason;
+  if (!verdict.result_ignored) {
+    what.provider = native ? verdict.provider : last.provider;
+    what.reason = native ? verdict.reason : last.reason;
+  }
   what.default_cause = last.cause;
   what.waited = last.waited;
   what.number = last.number;
@@ -374,7 +393,8 @@ void Bridge::OnVerdict(const hooks::DeliveryConstruct& construct,
     parts_->audit->Add(record);
   }
   if (!told) return;
-  parts_->fanout.Publish({parts_->clock.Now(), std::move(record.connection), std::move(what)});
+  parts_->fanout.Publish({parts_->clock.Now(), std::move(record.connection), std::move(what)},
+                         opened);
 }
 
 }  // namespace postern::bridge

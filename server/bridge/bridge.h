@@ -86,7 +86,7 @@ class DecideSession : public Subscription {
 
   // Takes the client's verdicts; each gets one VerdictResult from Take(), and those that were
   // DENIED are returned too, for the audit. RESOURCE_EXHAUSTED when the client does not read its
-  // results (more than 8192 wait): end the stream. After Detach: all STALE.
+  // results (8192 wait already): end the stream. After Detach: all STALE.
   virtual absl::StatusOr<std::vector<VerdictResult>> Verdicts(std::vector<Verdict> verdicts) = 0;
 
   // "I have read everything up to this position." Frees the buffer. INVALID_ARGUMENT when it goes
@@ -172,6 +172,13 @@ class Bridge final : public hooks::VerdictSource, public hooks::SessionObserver 
   // A rule that an earlier process kept.
   void RestoreScope(const std::string& provider, ScopeRule rule);
 
+  // Ends the connections that have become as old as a verdict's `after_age` while they idle; those
+  // in a transaction end after it. Call it once a second or so, from one thread. Costs two atomic
+  // loads while no verdict has an age. Else it looks at each open connection, one shard of the
+  // table (a 64th) under its lock at a time: of 20,000 connections 3 ms together, 40 ms when all of
+  // them are old enough for the youngest age of a scope's rule, but none is concerned.
+  void EndAged();
+
   // In order of name.
   std::vector<ProviderStatus> ListProviders() const;
 
@@ -203,7 +210,8 @@ class Bridge final : public hooks::VerdictSource, public hooks::SessionObserver 
  private:
   struct Parts;
 
-  std::shared_ptr<const mail::ConnectionInfo> Shared(const mail::ConnectionInfo& info);
+  struct Known;
+  Known Lookup(const mail::ConnectionInfo& info);
 
   const std::unique_ptr<Parts> parts_;
 };

@@ -1,5 +1,7 @@
 #include "server/bridge/connection_table.h"
 
+#include <algorithm>
+
 namespace postern::bridge {
 
 Part* PendingQuestion::Find(const Provider* provider) {
@@ -7,6 +9,12 @@ Part* PendingQuestion::Find(const Provider* provider) {
     if (part.provider.get() == provider) return &part;
   }
   return nullptr;
+}
+
+bool ProviderState::Async::Knows(std::uint32_t number) const {
+  return number == latest || std::any_of(open.begin(), open.end(), [number](const Told& told) {
+           return told.number == number;
+         });
 }
 
 const Standing* Connection::StandingOf(const Provider* provider) const {
@@ -30,12 +38,14 @@ Connection* ConnectionTable::Shard::Find(const base::Id& id) {
   return it == connections.end() ? nullptr : it->second.get();
 }
 
-Connection& ConnectionTable::Shard::Ensure(const mail::ConnectionInfo& info, absl::Time now) {
+Connection& ConnectionTable::Shard::Ensure(const mail::ConnectionInfo& info, absl::Time now,
+                                           std::uint64_t generation) {
   std::unique_ptr<Connection>& connection = connections[info.id];
   if (!connection) {
     connection = std::make_unique<Connection>();
     connection->info = std::make_shared<const mail::ConnectionInfo>(info);
     connection->opened = now;
+    connection->opened_among = generation;
   }
   return *connection;
 }

@@ -26,9 +26,15 @@ struct Standing {
   Decision decision = Decision::kKeep;  // kKeep or kShutdown
   std::uint64_t after_deliveries = 0;
   absl::Duration after_age = absl::InfiniteDuration();
+  // Of a recycling rule: it ends each connection once, so the churn guard has nothing to stop.
+  bool recycles = false;
   Then then;
   std::string reason;
 
+  // It may become due without a transaction.
+  bool ages() const {
+    return decision == Decision::kShutdown && after_age != absl::InfiniteDuration();
+  }
   // For kShutdown: is it time?
   bool Due(std::uint64_t deliveries, absl::Duration age) const {
     if (after_deliveries == 0 && after_age == absl::InfiniteDuration()) return true;
@@ -69,6 +75,8 @@ struct PendingQuestion {
   std::vector<Part> parts;
   std::function<void()> wake;  // empty: nobody waits (any more)
   absl::Time asked_at, deadline, closed_at;
+  absl::Time last_deadline;                    // of its parts
+  absl::Time cut_at = absl::InfiniteFuture();  // a part's default ends the session then
   bool closed = false;
   bool settled = false;
 
@@ -77,16 +85,27 @@ struct PendingQuestion {
 
 // What the bridge remembers of one provider for one connection.
 struct ProviderState {
-  // The latest question that was told and not waited for.
+  // Questions that were told and not waited for, all to one stream, and the answer that waits for
+  // the next boundary.
   struct Async {
-    std::uint32_t number = 0;
+    static constexpr std::size_t kMostOpen = 128;
+
+    struct Told {
+      std::uint32_t number = 0;
+      absl::Time asked_at;
+    };
     std::shared_ptr<Stream> stream;
-    absl::Time asked_at;
-    bool forced = false;  // the client asked for SYNC
-    Decision answer = Decision::kUnspecified;
-    absl::Time answered_at;
+    std::vector<Told> open;    // not answered yet, in order; of more than kMostOpen the latest
+    std::uint32_t latest = 0;  // the number of the last one
+    bool forced = false;       // the client asked for SYNC; until the latest one is accounted for
+    absl::Time asked_at;       // the latest one
+    absl::Time answered_at = absl::InfiniteFuture();  // the same
+    Decision answer = Decision::kUnspecified;         // to any of them
     Then then;
     std::string reason;
+
+    // Was this one told, and if not answered: not too long ago?
+    bool Knows(std::uint32_t number) const;
   };
 
   // The latest question that a stream in shadow mode was told.
@@ -118,13 +137,15 @@ struct LastDecision {
 
 struct Connection {
   std::shared_ptr<const mail::ConnectionInfo> info;
-  absl::Time opened;  // steady
+  absl::Time opened;               // steady
+  std::uint64_t opened_among = 0;  // Fanout::generation() at that time
   std::uint64_t deliveries = 0;
   std::uint64_t attempts = 0;
   std::uint64_t initiate_sequence = 0;  // of its post_initiate event; 0: not published
   std::uint32_t last_number = 0;
   std::unique_ptr<PendingQuestion> question;
   std::vector<ProviderState> providers;
+  bool told_to_end = false;              // by QuestionDesk::EndAged, once
   std::array<absl::Time, 4> closings{};  // of question n at [n % 4], for "how late"
   LastDecision last;
 
@@ -141,8 +162,8 @@ class ConnectionTable {
     absl::flat_hash_map<base::Id, std::unique_ptr<Connection>> connections ABSL_GUARDED_BY(mu);
 
     Connection* Find(const base::Id& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-    // Adds the connection if it is new.
-    Connection& Ensure(const mail::ConnectionInfo& info, absl::Time now)
+    // Adds the connection if it is new: opened now, in this generation of the routes.
+    Connection& Ensure(const mail::ConnectionInfo& info, absl::Time now, std::uint64_t generation)
         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   };
 

@@ -51,15 +51,37 @@ bool QuestionDesk::ShutdownCounts(const ProviderPtr& provider, const Step& step)
   return !provider->Suppressed(step.now);
 }
 
-void QuestionDesk::Answer(Part& part, DecisionSource source, Decision decision, const Then& then,
-                          const std::string& reason, const Step& step) {
+std::optional<DefaultCause> QuestionDesk::ThrownSwitch(const Provider& provider) const {
+  switch (switches_.For(provider.name())) {
+    case SwitchPosition::kOn:
+      return std::nullopt;
+    case SwitchPosition::kOff:
+      return DefaultCause::kSwitchedOff;
+    case SwitchPosition::kForceKeep:
+      return DefaultCause::kForcedKeep;
+  }
+  return std::nullopt;
+}
+
+std::string QuestionDesk::WhyIgnored(Provider& provider, absl::Time now) const {
+  if (ThrownSwitch(provider)) return kSwitchedOffDetail;
+  return provider.Suppressed(now) ? kSuppressedDetail : "";
+}
+
+bool QuestionDesk::Answer(Part& part, DecisionSource source, const Standing& word,
+                          const Step& step) {
+  // The switch may have been thrown since the question was put.
+  if (const std::optional<DefaultCause> cause = ThrownSwitch(*part.provider)) {
+    TakeDefault(part, *cause, step);
+    return false;
+  }
   const PendingQuestion& question = *step.connection.question;
   const bool was_sent = ReleasePart(part, Part::State::kAnswered, step);
   part.source = source;
-  part.decision = decision;
-  part.then = then;
-  part.reason = reason;
-  part.provider->CountAnswer(decision);
+  part.decision = word.decision;
+  part.then = word.then;
+  part.reason = word.reason;
+  part.provider->CountAnswer(word.decision);
   if (was_sent) {
     part.provider->OnAnswer(step.now, step.now - question.asked_at);
     if (source == DecisionSource::kStanding) {
@@ -69,21 +91,28 @@ void QuestionDesk::Answer(Part& part, DecisionSource source, Decision decision, 
       part.stream->Forget(step.connection.info->id, question.number, /*answered=*/true);
     }
   }
-  if (decision == Decision::kShutdown) part.suppressed = !ShutdownCounts(part.provider, step);
+  if (word.decision == Decision::kShutdown && !word.recycles) {
+    part.suppressed = !ShutdownCounts(part.provider, step);
+  }
+  return true;
 }
 
-void QuestionDesk::TakeDefault(Part& part, DefaultCause cause, const Step& step) {
+DefaultVerdict QuestionDesk::DefaultFor(const Part& part, DefaultCause cause,
+                                        const Step& step) const {
+  if (cause == DefaultCause::kForcedKeep) return DefaultVerdict::kKeep;
+  const std::optional<DefaultVerdict> asked =
+      part.stream ? part.stream->spec().default_verdict : part.provider->asked_default();
+  return defaults_.For(step.connection.info->pair->domain, part.provider->name(), asked, cause);
+}
+
+void QuestionDesk::TakeDefault(Part& part, DefaultCause why, const Step& step) {
+  const DefaultCause cause = ThrownSwitch(*part.provider).value_or(why);
   const bool was_sent = ReleasePart(part, Part::State::kDefaulted, step);
   part.source = DecisionSource::kDefault;
   part.cause = cause;
   part.reason = absl::StrCat("default: ", Name(cause));
-  const std::optional<DefaultVerdict> asked =
-      part.stream ? part.stream->spec().default_verdict : part.provider->asked_default();
-  const DefaultVerdict verdict =
-      cause == DefaultCause::kForcedKeep
-          ? DefaultVerdict::kKeep
-          : defaults_.For(step.connection.info->pair->domain, part.provider->name(), asked, cause);
-  part.decision = verdict == DefaultVerdict::kShutdown ? Decision::kShutdown : Decision::kKeep;
+  part.decision = DefaultFor(part, cause, step) == DefaultVerdict::kShutdown ? Decision::kShutdown
+                                                                             : Decision::kKeep;
   part.provider->CountDefault(cause);
   if (was_sent) {
     if (cause == DefaultCause::kTimeout || cause == DefaultCause::kInvalid) {
@@ -117,7 +146,9 @@ void QuestionDesk::ExpireOwnDeadlines(PendingQuestion& question, const Step& ste
   if (question.closed) return;
   for (Part& part : question.parts) {
     if (part.state != Part::State::kOpen || part.deadline >= question.deadline) continue;
-    if (step.now >= part.deadline) TakeDefault(part, DefaultCause::kTimeout, step);
+    if (step.now < part.deadline) continue;
+    TakeDefault(part, DefaultCause::kTimeout, step);
+    part.closed_at = part.deadline;  // for "how late": nobody has looked since
   }
   Conclude(question, step);
 }

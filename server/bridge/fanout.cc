@@ -22,18 +22,22 @@ const Match::Replicas* Match::Find(const Provider* provider) const {
   return nullptr;
 }
 
-const StreamPtr* OwnerOf(const std::vector<StreamPtr>& streams, const base::Id& connection) {
+const StreamPtr* OwnerOf(const std::vector<StreamPtr>& streams, const base::Id& connection,
+                         std::uint64_t opened) {
+  if (streams.size() == 1) return &streams.front();
   const StreamPtr* owner = nullptr;
+  const StreamPtr* first = nullptr;
   std::size_t highest = 0;
   for (const StreamPtr& stream : streams) {
-    if (streams.size() == 1) return &stream;
+    if (first == nullptr || stream->joined() < (*first)->joined()) first = &stream;
+    if (stream->joined() > opened) continue;
     const std::size_t weight = absl::HashOf(connection, stream->spec().id);
     if (owner == nullptr || weight > highest) {
       owner = &stream;
       highest = weight;
     }
   }
-  return owner;
+  return owner != nullptr ? owner : first;
 }
 
 Fanout::Fanout(const PolicyOptions& options, const ProviderTable& providers,
@@ -78,7 +82,7 @@ bool Fanout::Raise(EventKind kind) {
   return false;
 }
 
-std::uint64_t Fanout::Publish(EventData data) {
+std::uint64_t Fanout::Publish(EventData data, std::uint64_t opened) {
   const EventKind kind = data.kind();
   const mail::PairKey& pair = *data.connection->pair;
   Event event;
@@ -101,13 +105,14 @@ std::uint64_t Fanout::Publish(EventData data) {
     const absl::Time now = clock_.Steady();
     if (stream_count_ == 0) StopRecordingIfUnused(now);
     if (active_.load(std::memory_order_relaxed)) ring_.Push(event, now);
-    Push(*match, event, kind, &notify);
+    Push(*match, event, kind, opened, &notify);
   }
   Notify(notify);
   return event.sequence;
 }
 
-void Fanout::Push(const Match& match, const Event& event, EventKind kind, Notifications* notify) {
+void Fanout::Push(const Match& match, const Event& event, EventKind kind, std::uint64_t opened,
+                  Notifications* notify) {
   const auto push = [&](const StreamPtr& stream) {
     if (!stream->spec().kinds.Has(kind)) return;
     const std::uint64_t dropped = stream->Push(event, notify);
@@ -119,7 +124,7 @@ void Fanout::Push(const Match& match, const Event& event, EventKind kind, Notifi
   for (const StreamPtr& stream : match.watches) push(stream);
   for (const Match::Replicas& replicas : match.providers) {
     for (const auto* streams : {&replicas.streams, &replicas.shadows}) {
-      const StreamPtr* owner = OwnerOf(*streams, event.data->connection->id);
+      const StreamPtr* owner = OwnerOf(*streams, event.data->connection->id, opened);
       if (owner != nullptr) push(*owner);
     }
   }
@@ -234,6 +239,7 @@ absl::StatusOr<std::uint64_t> Fanout::Add(const StreamPtr& stream, std::optional
       base::MutexLock routes_lock(routes_mu_);
       const Provider* provider = stream->spec().provider.get();
       if (absl::Status status = CheckLimits(provider); !status.ok()) return status;
+      stream->SetJoined(generation_.load(std::memory_order_relaxed) + 1);
       streams_.push_back(stream);
       if (drain_) stream->Drain(*drain_, &nobody);
       ReroutedLocked();

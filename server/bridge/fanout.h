@@ -45,8 +45,12 @@ struct Match {
   const Replicas* Find(const Provider* provider) const;
 };
 
-// Which of these streams a connection sticks to (rendezvous hash); null when there is none.
-const StreamPtr* OwnerOf(const std::vector<StreamPtr>& streams, const base::Id& connection);
+// Which of these streams a connection sticks to that was opened in this generation of the routes;
+// null when there is none. Of those that were there by then one, by rendezvous hash: it changes
+// only when that one goes. When none of them is left: the one that joined first, which is no even
+// share, but no stream that joins takes a connection from one that is there.
+const StreamPtr* OwnerOf(const std::vector<StreamPtr>& streams, const base::Id& connection,
+                         std::uint64_t opened);
 
 class Fanout {
  public:
@@ -55,8 +59,11 @@ class Fanout {
 
   // Counts an event of this kind. False: nobody is there, and it is over with that.
   bool Raise(EventKind kind);
-  // Publishes an event that was raised; returns its sequence.
-  std::uint64_t Publish(EventData data);
+  // The generation of the routes now: what OwnerOf() must know of a connection that is opened now.
+  std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
+  // Publishes an event that was raised, of a connection that was opened in the generation `opened`;
+  // returns its sequence.
+  std::uint64_t Publish(EventData data, std::uint64_t opened);
 
   std::shared_ptr<const Match> MatchFor(const mail::PairKey& pair);
 
@@ -86,8 +93,8 @@ class Fanout {
   std::shared_ptr<const Match> MakeMatch(const mail::PairKey& pair) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(routes_mu_);
   void ReroutedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(routes_mu_);
-  void Push(const Match& match, const Event& event, EventKind kind, Notifications* notify)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Push(const Match& match, const Event& event, EventKind kind, std::uint64_t opened,
+            Notifications* notify) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void StopRecordingIfUnused(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<Gap> GapAfter(std::uint64_t sequence) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 

@@ -4,9 +4,9 @@
 
 #include "absl/hash/hash.h"
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/mail/hold.h"
 
 namespace postern::bridge {
 namespace {
@@ -44,8 +44,8 @@ absl::StatusOr<Matcher> Matcher::Create(Filter filter) {
   matcher.every_domain_ = filter.domains.empty();
   for (std::size_t i = 0; i < filter.domains.size(); ++i) {
     std::string& glob = filter.domains[i];
+    glob = mail::NormalDomain(glob);
     if (absl::Status s = CheckEntry("domains", i, glob); !s.ok()) return s;
-    absl::AsciiStrToLower(&glob);
     if (glob == "*") {
       matcher.every_domain_ = true;
     } else if (absl::StartsWith(glob, "*.") && glob.size() > 2 &&

@@ -33,6 +33,7 @@ Provider::Provider(std::string name, const PolicyOptions& options, base::Registr
       own_registry_(registry == nullptr ? std::make_unique<base::Registry>() : nullptr),
       wait_share_(options.max_wait_share) {
   AddCounts(registry == nullptr ? *own_registry_ : *registry);
+  before_ = Counts();
 }
 
 Provider::~Provider() {
@@ -216,21 +217,38 @@ ProviderStatus Provider::Status(absl::Time now, bool enforcing, bool shadowing) 
     status.breaker = static_cast<ProviderStatus::Breaker>(breaker_.state(now));
   }
   status.open = open_.load(std::memory_order_relaxed);
-  status.questions = questions_->value();
-  status.cancelled = cancelled_->value();
+  const ProviderStatus counts = Counts();
+  const auto since = [](const auto& now_all, const auto& before_all, auto& all) {
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = now_all[i] - before_all[i];
+  };
+  status.questions = counts.questions - before_.questions;
+  status.answered = counts.answered - before_.answered;
+  status.cancelled = counts.cancelled - before_.cancelled;
+  status.events = counts.events - before_.events;
+  status.events_dropped = counts.events_dropped - before_.events_dropped;
+  since(counts.defaults, before_.defaults, status.defaults);
+  since(counts.results, before_.results, status.results);
+  since(counts.shadow_outcomes, before_.shadow_outcomes, status.shadow_outcomes);
+  return status;
+}
+
+ProviderStatus Provider::Counts() const {
+  ProviderStatus counts;
+  counts.questions = questions_->value();
+  counts.cancelled = cancelled_->value();
   for (const base::Counter* counter : verdicts_) {
-    if (counter != nullptr) status.answered += counter->value();
+    if (counter != nullptr) counts.answered += counter->value();
   }
-  for (std::size_t i = 1; i < kDefaultCauseCount; ++i) status.defaults[i] = defaults_[i]->value();
+  for (std::size_t i = 1; i < kDefaultCauseCount; ++i) counts.defaults[i] = defaults_[i]->value();
   for (std::size_t i = 1; i < kVerdictStatusCount; ++i) {
-    status.results[i] = results_[0][i]->value() + results_[1][i]->value();
+    counts.results[i] = results_[0][i]->value() + results_[1][i]->value();
   }
   for (std::size_t i = 0; i < kShadowOutcomeCount; ++i) {
-    status.shadow_outcomes[i] = shadow_[i]->value();
+    counts.shadow_outcomes[i] = shadow_[i]->value();
   }
-  status.events = events_[0]->value() + events_[1]->value();
-  status.events_dropped = events_dropped_[0]->value() + events_dropped_[1]->value();
-  return status;
+  counts.events = events_[0]->value() + events_[1]->value();
+  counts.events_dropped = events_dropped_[0]->value() + events_dropped_[1]->value();
+  return counts;
 }
 
 ProviderTable::ProviderTable(const PolicyOptions& options, base::Registry& registry)

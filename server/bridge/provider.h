@@ -81,6 +81,8 @@ class Provider {
   ProviderStatus Status(absl::Time now, bool enforcing, bool shadowing) const;
 
  private:
+  // What the counters read now, as far as Status() shows them.
+  ProviderStatus Counts() const;
   void AddCounts(base::Registry& registry);
   void AddCountsOf(std::size_t shadow, base::Registry& registry);
   void ShowBreaker(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -101,6 +103,8 @@ class Provider {
   base::Gauge* forced_async_gauge_ = nullptr;
   base::Gauge* suppressed_gauge_ = nullptr;
   std::atomic<std::uint64_t> open_{0};
+  // The registry's counters never go back: what they read when the name came, maybe again.
+  ProviderStatus before_;
 
   mutable base::Mutex mu_;
   Breaker breaker_ ABSL_GUARDED_BY(mu_);

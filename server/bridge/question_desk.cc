@@ -57,7 +57,7 @@ hooks::VerdictSource::Asked QuestionDesk::Ask(hooks::DeliveryConstruct& construc
     ConnectionTable::Shard& shard = connections_.ShardOf(info.id);
     base::MutexLock lock(shard.mu);
     const absl::Time now = clock_.Steady();
-    Connection& connection = shard.Ensure(info, now);
+    Connection& connection = shard.Ensure(info, now, fanout_.generation());
     const Step step{connection, now, effects};
     // A session never asks again before it has settled; a cut one may have left its question.
     if (connection.question) {
@@ -76,7 +76,7 @@ hooks::VerdictSource::Asked QuestionDesk::Ask(hooks::DeliveryConstruct& construc
     if (shadowed) TellShadows(*match, construct, step);
     connection.question = std::move(fresh);
     question.id = next_question_.fetch_add(1, std::memory_order_relaxed);
-    question.asked_at = question.deadline = now;
+    question.asked_at = question.deadline = question.last_deadline = now;
 
     for (Part& part : question.parts) part.provider->CountQuestion();
     for (Part& part : question.parts) TryAtOnce(part, wait_allowed, step);
@@ -105,7 +105,8 @@ hooks::VerdictSource::Asked QuestionDesk::Ask(hooks::DeliveryConstruct& construc
 
 void QuestionDesk::AddParts(const Match& match, PendingQuestion& question, const Step& step) {
   for (const Match::Replicas& replicas : match.providers) {
-    const StreamPtr* owner = OwnerOf(replicas.streams, step.connection.info->id);
+    const StreamPtr* owner =
+        OwnerOf(replicas.streams, step.connection.info->id, step.connection.opened_among);
     if (owner == nullptr && !replicas.missing) continue;
     Part& part = question.parts.emplace_back();
     part.provider = replicas.provider;
@@ -129,13 +130,11 @@ void QuestionDesk::AddParts(const Match& match, PendingQuestion& question, const
 }
 
 void QuestionDesk::TryAtOnce(Part& part, bool wait_allowed, const Step& step) {
-  switch (switches_.For(part.provider->name())) {
-    case SwitchPosition::kOn:
-      break;
-    case SwitchPosition::kOff:
-      return TakeDefault(part, DefaultCause::kSwitchedOff, step);
-    case SwitchPosition::kForceKeep:
-      return TakeDefault(part, DefaultCause::kForcedKeep, step);
+  if (const std::optional<DefaultCause> cause = ThrownSwitch(*part.provider)) {
+    // This was the boundary from which an ASYNC answer would have held.
+    auto& async = step.connection.StateOf(part.provider).async;
+    if (async) async->answer = Decision::kUnspecified;
+    return TakeDefault(part, *cause, step);
   }
   if (AnswerByStanding(part, step)) return;
   if (!wait_allowed) return CancelPart(part, CancelCause::kSessionEnded, step);
@@ -150,7 +149,7 @@ void QuestionDesk::TryAtOnce(Part& part, bool wait_allowed, const Step& step) {
       part.tell = part.provider->ForcedAsync(step.now);
       break;
   }
-  if (part.tell) AnswerByAsync(part, step);
+  AnswerByAsync(part, step);
 }
 
 bool QuestionDesk::AnswerByStanding(Part& part, const Step& step) {
@@ -161,26 +160,11 @@ bool QuestionDesk::AnswerByStanding(Part& part, const Step& step) {
 }
 
 void QuestionDesk::AnswerBy(const Standing& standing, Part& part, const Step& step) {
-  const bool shutdown = standing.decision == Decision::kShutdown &&
-                        standing.Due(step.connection.deliveries, step.now - step.connection.opened);
-  Answer(part, DecisionSource::kStanding, shutdown ? Decision::kShutdown : Decision::kKeep,
-         standing.then, standing.reason, step);
-}
-
-bool QuestionDesk::AnswerByAsync(Part& part, const Step& step) {
-  ProviderState& state = step.connection.StateOf(part.provider);
-  if (!state.async) return false;
-  const ProviderState::Async async = *std::exchange(state.async, std::nullopt);
-  const bool answered = async.answer != Decision::kUnspecified;
-  if (async.forced) {
-    const absl::Duration took = (answered ? async.answered_at : step.now) - async.asked_at;
-    const absl::Time since = std::max(state.accounted_until, step.connection.opened);
-    part.provider->OnWaited(step.now, std::min(took, TimeoutOf(*async.stream)), step.now - since);
-    state.accounted_until = step.now;
+  Standing word = standing;
+  if (!standing.Due(step.connection.deliveries, step.now - step.connection.opened)) {
+    word.decision = Decision::kKeep;
   }
-  if (!answered) return false;
-  Answer(part, DecisionSource::kAnswer, async.answer, async.then, async.reason, step);
-  return true;
+  Answer(part, DecisionSource::kStanding, word, step);
 }
 
 absl::Duration QuestionDesk::TimeoutOf(const Stream& stream) const {
@@ -211,33 +195,15 @@ void QuestionDesk::Send(Part& part, const hooks::DeliveryConstruct& construct, c
   }
   part.holds_place = true;
   PendingQuestion& pending = *step.connection.question;
-  pending.deadline = std::max(pending.deadline, part.deadline);
-}
-
-void QuestionDesk::Tell(Part& part, const hooks::DeliveryConstruct& construct, const Step& step) {
-  Stream& stream = *part.stream;
-  Question question = MakeQuestion(construct, step.connection);
-  question.deadline = step.now + TimeoutOf(stream);
-  const bool stuck = stream.Stuck();
-  Stream::Sent sent = Stream::Sent::kOverload;
-  if (!stuck) {
-    sent = stream.Ask(std::move(question), EventAhead(stream, step.connection), /*open=*/false,
-                      &step.effects.notify);
+  pending.last_deadline = std::max(pending.last_deadline, part.deadline);
+  // The first SHUTDOWN ends the question, a default's too: nobody is waited for any longer. While
+  // the provider's SHUTDOWNs do not count, neither does this one.
+  if (pending.parts.size() > 1 &&
+      DefaultFor(part, DefaultCause::kTimeout, step) == DefaultVerdict::kShutdown &&
+      !provider.Suppressed(step.now)) {
+    pending.cut_at = std::min(pending.cut_at, part.deadline);
   }
-  if (sent == Stream::Sent::kSent) {
-    ProviderState::Async async;
-    async.number = step.connection.last_number;
-    async.stream = part.stream;
-    async.asked_at = step.now;
-    async.forced = stream.spec().ask == AskMode::kSync;
-    step.connection.StateOf(part.provider).async = std::move(async);
-  }
-  if (part.state != Part::State::kOpen) return;
-  TakeDefault(part,
-              sent == Stream::Sent::kSent     ? DefaultCause::kNoVerdict
-              : sent == Stream::Sent::kClosed ? DefaultCause::kDisconnect
-                                              : DefaultCause::kOverload,
-              step);
+  pending.deadline = std::min(pending.last_deadline, pending.cut_at);
 }
 
 void QuestionDesk::Settle(std::uint64_t id, hooks::DeliveryConstruct& construct) {
@@ -257,9 +223,14 @@ void QuestionDesk::Settle(std::uint64_t id, hooks::DeliveryConstruct& construct)
       // Before its time: the session was cut.
       CancelOpenParts(question, CancelCause::kSessionEnded, step);
     }
-    for (Part& part : question.parts) {
-      if (part.state == Part::State::kOpen) TakeDefault(part, DefaultCause::kTimeout, step);
-      if (part.shuts_down()) Conclude(question, step);
+    // Those whose own time is over go first: if one of them says SHUTDOWN, the others, who had more
+    // time, did not miss theirs.
+    for (const bool over : {true, false}) {
+      for (Part& part : question.parts) {
+        if (part.state != Part::State::kOpen || (part.deadline <= step.now) != over) continue;
+        TakeDefault(part, DefaultCause::kTimeout, step);
+        if (part.shuts_down()) Conclude(question, step);
+      }
     }
     Conclude(question, step);
     chain_wait_.Observe(step.now - question.asked_at);
@@ -298,7 +269,10 @@ void QuestionDesk::CloseConnection(const base::Id& id) {
     if (it == shard.connections.end()) return;
     const std::unique_ptr<Connection> connection = std::move(it->second);
     shard.connections.erase(it);
-    for (ProviderState& state : connection->providers) EndShadow(state);
+    for (ProviderState& state : connection->providers) {
+      EndShadow(state);
+      SetStanding(state, std::nullopt);
+    }
     if (connection->question) {
       const Step step{*connection, clock_.Steady(), effects};
       connection->question->wake = nullptr;

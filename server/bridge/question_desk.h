@@ -50,6 +50,9 @@ class QuestionDesk {
                                   std::function<void()> wake);
   void Settle(std::uint64_t question, hooks::DeliveryConstruct& construct);
 
+  // Ends the connections that have become too old for what stands for them. See Bridge::EndAged.
+  void EndAged();
+
   // What came of the chain's call for the latest question, for those who shadow it.
   static void NoteEffective(Connection& connection, bool shutdown);
 
@@ -86,7 +89,7 @@ class QuestionDesk {
   };
   void Run(Effects& effects);
 
-  // ---- asking (question_desk.cc) ----
+  // ---- asking (question_desk.cc; ASYNC: async_desk.cc) ----
   void AddParts(const Match& match, PendingQuestion& question, const Step& step);
   // What can be decided without sending anything.
   void TryAtOnce(Part& part, bool wait_allowed, const Step& step);
@@ -102,9 +105,16 @@ class QuestionDesk {
               const Step& step);
 
   // ---- deciding (decision.cc) ----
-  void Answer(Part& part, DecisionSource source, Decision decision, const Then& then,
-              const std::string& reason, const Step& step);
-  void TakeDefault(Part& part, DefaultCause cause, const Step& step);
+  // The cause of the default that the kill switch puts in place of the provider's word, if any.
+  std::optional<DefaultCause> ThrownSwitch(const Provider& provider) const;
+  // Why a SHUTDOWN that the provider gives ahead would not count now, for people; empty: it would.
+  std::string WhyIgnored(Provider& provider, absl::Time now) const;
+  // Takes the word as the answer, whatever its limits. False: the kill switch is thrown, and the
+  // part took its default.
+  bool Answer(Part& part, DecisionSource source, const Standing& word, const Step& step);
+  DefaultVerdict DefaultFor(const Part& part, DefaultCause cause, const Step& step) const;
+  // A thrown kill switch goes before any other cause.
+  void TakeDefault(Part& part, DefaultCause why, const Step& step);
   void CancelPart(Part& part, CancelCause cause, const Step& step);
   void CancelOpenParts(PendingQuestion& question, CancelCause cause, const Step& step);
   // Frees what an open part holds; true if it was sent and waited for.
@@ -125,13 +135,16 @@ class QuestionDesk {
                                Verdict& verdict, const Step& step);
   VerdictResult AnswerOpenPart(const StreamPtr& stream, PendingQuestion& question, Part& part,
                                Verdict& verdict, const Step& step);
-  VerdictResult AnswerAsync(const StreamPtr& stream, ProviderState::Async& async, Verdict& verdict,
-                            const Step& step);
+  // REQUIRES: async.Knows(number).
+  VerdictResult AnswerAsync(const StreamPtr& stream, ProviderState::Async& async,
+                            std::uint32_t number, Verdict& verdict, const Step& step);
   VerdictResult Stand(const StreamPtr& stream, const ConnectionTarget& target, Verdict& verdict,
                       const Step& step);
   VerdictResult StandFor(const ProviderPtr& provider, const ConnectionTarget& target,
                          const Verdict& verdict, const Step& step);
   void EndNow(const ProviderPtr& provider, const Standing& standing, const Step& step);
+  // Keeps or withdraws what stands for the connection, and counts those that age.
+  void SetStanding(ProviderState& state, std::optional<Standing> standing);
 
   // ---- scopes, and what comes from no stream (scope_desk.cc) ----
   // nullopt: there is something to keep, and `giver` has no provider.
@@ -145,6 +158,8 @@ class QuestionDesk {
   void Sweep(const Giver& giver, ScopeBatch& batch, std::vector<VerdictResult>& results);
   void SweepConnection(const ProviderPtr& provider, const ScopeBatch::Found& scopes,
                        const Step& step);
+  // Ends the connection if it is too old for a verdict of its own, or for a rule of `ruling`.
+  void EndIfAged(const std::vector<ProviderPtr>& ruling, const Step& step);
   // The rule that holds for a connection when these have come; null: none.
   std::shared_ptr<const ScopeRule> RuleFor(const Provider* provider,
                                            const ScopeBatch::Found& scopes, const Step& step) const;
@@ -166,7 +181,14 @@ class QuestionDesk {
   base::Histogram& chain_wait_;
   std::atomic<hooks::SessionControl*> control_{nullptr};
   std::atomic<std::uint64_t> next_question_{1};
+  // Verdicts that stand for connections and age: while there are none, nobody looks for them.
+  std::atomic<std::int64_t> aging_{0};
 };
+
+// Details of results, for people: why a SHUTDOWN changes nothing for now.
+inline constexpr char kSuppressedDetail[] =
+    "SHUTDOWN does not count: connections end after too few deliveries";
+inline constexpr char kSwitchedOffDetail[] = "does not count: the kill switch is thrown";
 
 // What a client is asked after a transaction of the connection.
 Question MakeQuestion(const hooks::DeliveryConstruct& construct, const Connection& connection);

@@ -14,6 +14,7 @@ Standing ToStanding(const ScopeRule& rule) {
   standing.decision = rule.decision;
   standing.after_deliveries = rule.target.after_deliveries;
   standing.after_age = rule.target.after_age;
+  standing.recycles = rule.target.recycle;
   standing.then = rule.then;
   standing.reason = rule.reason;
   return standing;
@@ -31,8 +32,12 @@ bool Narrower(const ScopeTarget& a, const ScopeTarget& b, const std::string& dom
 
 std::string WhyNoRule(const Verdict& verdict) {
   std::string unusable = Unusable(verdict);
-  if (!unusable.empty() || verdict.decision != Decision::kKeep) return unusable;
-  return "decision: SHUTDOWN or ABSTAIN for a scope";
+  if (!unusable.empty() || verdict.decision == Decision::kAbstain) return unusable;
+  if (verdict.decision == Decision::kKeep) return "decision: SHUTDOWN or ABSTAIN for a scope";
+  const auto& target = std::get<ScopeTarget>(verdict.target);
+  const bool ruled =
+      target.recycle || target.after_deliveries > 0 || target.after_age != absl::InfiniteDuration();
+  return ruled ? "" : "scope.rule: must be set";
 }
 
 std::optional<Standing> QuestionDesk::StandingOf(const Provider* provider, const Step& step) const {
@@ -62,9 +67,14 @@ VerdictResult QuestionDesk::PutScope(const Giver& giver, const Verdict& verdict,
     default:
       break;
   }
+  const bool recycles = rule->target.recycle;
   batch.Add(std::move(rule), index);
-  return ResultFor(verdict, VerdictStatus::kStored,
-                   verdict.decision == Decision::kAbstain ? "withdrawn" : "");
+  if (verdict.decision == Decision::kAbstain) {
+    return ResultFor(verdict, VerdictStatus::kStored, "withdrawn");
+  }
+  std::string detail = WhyIgnored(*giver.provider, clock_.Steady());
+  if (recycles && detail == kSuppressedDetail) detail.clear();  // the churn guard has no say in it
+  return ResultFor(verdict, VerdictStatus::kStored, std::move(detail));
 }
 
 void QuestionDesk::Sweep(const Giver& giver, ScopeBatch& batch,
@@ -113,20 +123,69 @@ void QuestionDesk::SweepConnection(const ProviderPtr& provider, const ScopeBatch
   if (rule == nullptr) return;
   const Standing standing = ToStanding(*rule);
   PendingQuestion* question = connection.question.get();
+  if (question != nullptr) ExpireOwnDeadlines(*question, step);
   Part* part = question != nullptr ? question->Find(provider.get()) : nullptr;
   if (part != nullptr && part->state == Part::State::kOpen) {
     AnswerBy(standing, *part, step);
     Conclude(*question, step);
-    return;
+    if (part->state != Part::State::kAnswered || !part->shuts_down()) return;
+  } else {
+    if (!standing.Due(connection.deliveries, step.now - connection.opened)) return;
+    EndNow(provider, standing, step);
+    if (!step.effects.end) return;
   }
-  if (!standing.Due(connection.deliveries, step.now - connection.opened)) return;
-  EndNow(provider, standing, step);
-  if (!step.effects.end) return;
   for (ScopeBatch::Scope* scope : scopes) {
     if (scope->last == rule) ++scope->ended;
     const bool recycled = scope->recycle && scope->recycle->Concerns(*connection.info->pair,
                                                                      connection.opened, step.now);
     if (recycled) ++scope->recycled;
+  }
+}
+
+void QuestionDesk::EndAged() {
+  const absl::Duration least = scopes_.LeastAge();
+  if (aging_.load(std::memory_order_relaxed) == 0 && least == absl::InfiniteDuration()) return;
+  std::vector<ProviderPtr> ruling;
+  if (least != absl::InfiniteDuration()) ruling = scopes_.Providers();
+  const std::vector<ProviderPtr> nobody;
+  for (ConnectionTable::Shard& shard : connections_.shards()) {
+    std::vector<Effects> all;
+    {
+      base::MutexLock lock(shard.mu);
+      const absl::Time now = clock_.Steady();
+      for (const auto& [id, connection] : shard.connections) {
+        if (connection->told_to_end) continue;
+        // A question under way is answered by what stands, or leaves it to the next look.
+        if (connection->question && !connection->question->settled) continue;
+        Effects effects;
+        EndIfAged(now - connection->opened < least ? nobody : ruling,
+                  Step{*connection, now, effects});
+        if (!effects.end) continue;
+        connection->told_to_end = true;
+        all.push_back(std::move(effects));
+      }
+    }
+    for (Effects& effects : all) Run(effects);
+  }
+}
+
+void QuestionDesk::EndIfAged(const std::vector<ProviderPtr>& ruling, const Step& step) {
+  Connection& connection = step.connection;
+  const auto end = [&](const ProviderPtr& provider, const Standing& standing) {
+    if (!standing.ages() || !standing.Due(connection.deliveries, step.now - connection.opened)) {
+      return false;
+    }
+    EndNow(provider, standing, step);
+    return step.effects.end != nullptr;
+  };
+  for (std::size_t i = 0; i < connection.providers.size(); ++i) {  // EndNow finds it, adds none
+    const ProviderState& state = connection.providers[i];
+    if (state.standing && end(state.provider, *state.standing)) return;
+  }
+  for (const ProviderPtr& provider : ruling) {
+    if (connection.StandingOf(provider.get()) != nullptr) continue;  // its own word holds
+    const auto rule = scopes_.Find(provider.get(), *connection.info->pair, connection.opened);
+    if (rule != nullptr && end(provider, ToStanding(*rule))) return;
   }
 }
 

@@ -65,10 +65,26 @@ VerdictStatus ScopeTable::Add(const std::shared_ptr<Provider>& provider,
   Rules& rules = it->second;
   if (rules.size() >= kMostRules && !rules.contains(scope)) return VerdictStatus::kLimit;
   first_end_ = std::min(first_end_, rule->ended);
-  rules[std::move(scope)] = std::move(rule);
+  std::shared_ptr<const ScopeRule>& place = rules[std::move(scope)];
+  if (place) CountAge(*place, false);
+  CountAge(*rule, true);
+  place = std::move(rule);
   changed_ = true;
   any_.store(true, std::memory_order_release);
   return VerdictStatus::kStored;
+}
+
+void ScopeTable::CountAge(const ScopeRule& rule, bool there) {
+  if (rule.decision == Decision::kAbstain || rule.target.after_age == absl::InfiniteDuration()) {
+    return;
+  }
+  if (there) {
+    ages_.insert(rule.target.after_age);
+  } else {
+    ages_.erase(ages_.find(rule.target.after_age));
+  }
+  least_age_ns_.store(ages_.empty() ? INT64_MAX : absl::ToInt64Nanoseconds(*ages_.begin()),
+                      std::memory_order_relaxed);
 }
 
 void ScopeTable::ExpireLocked(absl::Time now) {
@@ -77,6 +93,9 @@ void ScopeTable::ExpireLocked(absl::Time now) {
   std::vector<std::shared_ptr<Provider>> left;
   for (std::shared_ptr<Provider>& provider : providers_) {
     const auto it = rules_.find(provider.get());
+    for (const auto& [scope, rule] : it->second) {
+      if (rule->ended <= now) CountAge(*rule, false);
+    }
     absl::erase_if(it->second, [now](const auto& entry) { return entry.second->ended <= now; });
     if (it->second.empty()) {
       rules_.erase(it);

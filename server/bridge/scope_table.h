@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -67,6 +68,13 @@ class ScopeTable {
   // How many of a provider's rules are in force.
   std::size_t CountOf(const Provider* provider) const;
 
+  // The least age at which any of the rules ends a connection; infinite: none does by age. Takes no
+  // lock.
+  absl::Duration LeastAge() const {
+    const std::int64_t ns = least_age_ns_.load(std::memory_order_relaxed);
+    return ns == INT64_MAX ? absl::InfiniteDuration() : absl::Nanoseconds(ns);
+  }
+
   // Forgets what is over, and the providers that have nothing else.
   void Expire();
 
@@ -81,6 +89,9 @@ class ScopeTable {
                     std::shared_ptr<const ScopeRule> rule);
   void ExpireLocked(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  // A rule comes or goes: keeps ages_.
+  void CountAge(const ScopeRule& rule, bool there) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   // By scope: glob and binding; binding "": all.
   using Rules =
       absl::flat_hash_map<std::pair<std::string, std::string>, std::shared_ptr<const ScopeRule>>;
@@ -92,6 +103,8 @@ class ScopeTable {
   // The keys of rules_, in the order in which they came.
   std::vector<std::shared_ptr<Provider>> providers_ ABSL_GUARDED_BY(mu_);
   absl::Time first_end_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();  // nothing is over before
+  std::multiset<absl::Duration> ages_ ABSL_GUARDED_BY(mu_);  // after_age of those that have one
+  std::atomic<std::int64_t> least_age_ns_{INT64_MAX};        // of ages_; the maximum: there is none
   bool changed_ ABSL_GUARDED_BY(mu_) = false;
 };
 

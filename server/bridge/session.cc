@@ -9,7 +9,7 @@
 namespace postern::bridge {
 namespace {
 
-// More results than that are waiting only for a client that talks and does not listen.
+// So many results are waiting only for a client that talks and does not listen.
 constexpr std::size_t kMaxPendingResults = 8192;
 
 }  // namespace
@@ -27,7 +27,8 @@ AttachedSession::~AttachedSession() {
 
 absl::StatusOr<std::vector<VerdictResult>> AttachedSession::Verdicts(
     std::vector<Verdict> verdicts) {
-  if (stream_->pending_results() + verdicts.size() > kMaxPendingResults) {
+  // Only what waits counts: how many a frame brings is bounded by its size.
+  if (stream_->pending_results() >= kMaxPendingResults) {
     return absl::ResourceExhaustedError("verdict_results: too many wait to be read");
   }
   Notifications notify;

@@ -29,7 +29,8 @@ bool QuestionDesk::AnyShadow(const Match& match) {
 void QuestionDesk::TellShadows(const Match& match, const hooks::DeliveryConstruct& construct,
                                const Step& step) {
   for (const Match::Replicas& replicas : match.providers) {
-    const StreamPtr* owner = OwnerOf(replicas.shadows, step.connection.info->id);
+    const StreamPtr* owner =
+        OwnerOf(replicas.shadows, step.connection.info->id, step.connection.opened_among);
     if (owner == nullptr) continue;
     ProviderState& state = step.connection.StateOf(replicas.provider);
     EndShadow(state);

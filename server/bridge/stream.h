@@ -62,6 +62,9 @@ class Stream {
          const Encoder& encoder, std::shared_ptr<Subscriber> subscriber);
 
   const StreamSpec& spec() const { return spec_; }
+  // The generation of the routes that it came with (Fanout::Add, before anybody else sees it).
+  std::uint64_t joined() const { return joined_; }
+  void SetJoined(std::uint64_t generation) { joined_ = generation; }
 
   // Returns how many events were dropped.
   std::uint64_t Push(const Event& event, Notifications* notify);
@@ -119,6 +122,7 @@ class Stream {
   const std::size_t max_questions_;
   const base::Clock& clock_;
   const Encoder& encoder_;
+  std::uint64_t joined_ = 0;
   std::atomic<bool> closed_{false};  // set under mu_
 
   mutable base::Mutex mu_;

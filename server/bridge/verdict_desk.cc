@@ -58,7 +58,8 @@ VerdictResult QuestionDesk::ApplyOne(const StreamPtr& stream, const Giver& giver
   }
   if (verdict.reason.size() > kMaxReasonBytes) verdict.reason.resize(kMaxReasonBytes);
   if (stream->spec().shadow && !std::holds_alternative<QuestionTarget>(verdict.target)) {
-    std::string unusable = Unusable(verdict);
+    std::string unusable = std::holds_alternative<ScopeTarget>(verdict.target) ? WhyNoRule(verdict)
+                                                                               : Unusable(verdict);
     return unusable.empty() ? ResultFor(verdict, VerdictStatus::kStored, "shadow: not used")
                             : ResultFor(verdict, VerdictStatus::kDenied, std::move(unusable));
   }
@@ -124,7 +125,9 @@ VerdictResult QuestionDesk::AnswerQuestion(const StreamPtr& stream, const Questi
     return ResultFor(verdict, VerdictStatus::kUnknown, "number: not asked yet");
   }
   auto& async = step.connection.StateOf(stream->spec().provider).async;
-  if (async && async->number == target.number) return AnswerAsync(stream, *async, verdict, step);
+  if (async && async->Knows(target.number)) {
+    return AnswerAsync(stream, *async, target.number, verdict, step);
+  }
   if (part != nullptr) {
     if (part->state == Part::State::kAnswered) {
       return ResultFor(verdict, VerdictStatus::kDuplicate, "answered already");
@@ -153,37 +156,19 @@ VerdictResult QuestionDesk::AnswerOpenPart(const StreamPtr& stream, PendingQuest
     Conclude(question, step);
     return ResultFor(verdict, VerdictStatus::kDenied, std::move(unusable));
   }
-  Answer(part, DecisionSource::kAnswer, verdict.decision, verdict.then, verdict.reason, step);
+  Standing word;
+  word.decision = verdict.decision;
+  word.then = verdict.then;
+  word.reason = verdict.reason;
+  const bool taken = Answer(part, DecisionSource::kAnswer, word, step);
   const bool suppressed = part.suppressed;
   Conclude(question, step);
-  return ResultFor(
-      verdict, VerdictStatus::kApplied,
-      suppressed ? "SHUTDOWN does not count: connections end after too few deliveries" : "");
-}
-
-VerdictResult QuestionDesk::AnswerAsync(const StreamPtr& stream, ProviderState::Async& async,
-                                        Verdict& verdict, const Step& step) {
-  if (async.stream != stream) {
-    return ResultFor(verdict, VerdictStatus::kStale, "asked of another stream of this provider");
+  if (!taken) {
+    VerdictResult late = Late(verdict, absl::ZeroDuration());
+    late.detail = kSwitchedOffDetail;
+    return late;
   }
-  if (async.answer != Decision::kUnspecified) {
-    return ResultFor(verdict, VerdictStatus::kDuplicate, "answered already");
-  }
-  async.answer = verdict.decision;
-  async.answered_at = step.now;
-  async.then = verdict.then;
-  async.reason = verdict.reason;
-  stream->spec().provider->OnAnswer(step.now, step.now - async.asked_at);
-  if (verdict.decision == Decision::kShutdown) {
-    // The next boundary is now, if no transaction is open; else the session, or the next call of
-    // the chain, finds it there.
-    Standing standing;
-    standing.decision = Decision::kShutdown;
-    standing.then = verdict.then;
-    standing.reason = verdict.reason;
-    EndNow(stream->spec().provider, standing, step);
-  }
-  return ResultFor(verdict, VerdictStatus::kStored);
+  return ResultFor(verdict, VerdictStatus::kApplied, suppressed ? kSuppressedDetail : "");
 }
 
 VerdictResult QuestionDesk::Stand(const StreamPtr& stream, const ConnectionTarget& target,
@@ -199,7 +184,7 @@ VerdictResult QuestionDesk::Stand(const StreamPtr& stream, const ConnectionTarge
                                                               connection.info->pair->binding)) {
     return ResultFor(verdict, VerdictStatus::kDenied, "connection_id: outside the stream's filter");
   }
-  const StreamPtr* owner = OwnerOf(replicas->streams, connection.info->id);
+  const StreamPtr* owner = OwnerOf(replicas->streams, connection.info->id, connection.opened_among);
   if (owner == nullptr || *owner != stream) {
     return ResultFor(verdict, VerdictStatus::kStale,
                      "the connection belongs to another stream of this provider");
@@ -212,36 +197,44 @@ VerdictResult QuestionDesk::StandFor(const ProviderPtr& provider, const Connecti
   Connection& connection = step.connection;
   ProviderState& state = connection.StateOf(provider);
   if (verdict.decision == Decision::kAbstain) {
-    state.standing.reset();
+    SetStanding(state, std::nullopt);
     return ResultFor(verdict, VerdictStatus::kStored, "withdrawn");
   }
-  state.standing.emplace();
-  state.standing->decision = verdict.decision;
-  state.standing->after_deliveries = target.after_deliveries;
-  state.standing->after_age = target.after_age;
-  state.standing->then = verdict.then;
-  state.standing->reason = verdict.reason;
+  Standing standing;
+  standing.decision = verdict.decision;
+  standing.after_deliveries = target.after_deliveries;
+  standing.after_age = target.after_age;
+  standing.then = verdict.then;
+  standing.reason = verdict.reason;
+  SetStanding(state, standing);
 
   PendingQuestion* question = connection.question.get();
   Part* part = question != nullptr ? question->Find(provider.get()) : nullptr;
   if (part != nullptr && part->state == Part::State::kOpen) {
     AnswerByStanding(*part, step);
     Conclude(*question, step);
-    return ResultFor(verdict, VerdictStatus::kApplied);
+    if (part->state == Part::State::kAnswered) {
+      return ResultFor(verdict, VerdictStatus::kApplied, part->suppressed ? kSuppressedDetail : "");
+    }
+  } else if (verdict.decision == Decision::kShutdown &&
+             standing.Due(connection.deliveries, step.now - connection.opened)) {
+    EndNow(provider, standing, step);
+    if (step.effects.end) return ResultFor(verdict, VerdictStatus::kApplied);
   }
-  if (verdict.decision != Decision::kShutdown ||
-      !state.standing->Due(connection.deliveries, step.now - connection.opened)) {
-    return ResultFor(verdict, VerdictStatus::kStored);
-  }
-  const Standing standing = *state.standing;
-  EndNow(provider, standing, step);
-  return step.effects.end ? ResultFor(verdict, VerdictStatus::kApplied)
-                          : ResultFor(verdict, VerdictStatus::kStored);
+  return ResultFor(verdict, VerdictStatus::kStored,
+                   verdict.decision == Decision::kShutdown ? WhyIgnored(*provider, step.now) : "");
+}
+
+void QuestionDesk::SetStanding(ProviderState& state, std::optional<Standing> standing) {
+  const auto ages = [](const std::optional<Standing>& one) { return one && one->ages() ? 1 : 0; };
+  const int more = ages(standing) - ages(state.standing);
+  if (more != 0) aging_.fetch_add(more, std::memory_order_relaxed);
+  state.standing = std::move(standing);
 }
 
 void QuestionDesk::EndNow(const ProviderPtr& provider, const Standing& standing, const Step& step) {
-  if (switches_.For(provider->name()) != SwitchPosition::kOn) return;
-  if (!ShutdownCounts(provider, step)) return;
+  if (ThrownSwitch(*provider)) return;
+  if (!standing.recycles && !ShutdownCounts(provider, step)) return;
   step.effects.end = step.connection.info;
   step.effects.end_verdict.shutdown = true;
   step.effects.end_verdict.cause = mail::CloseCause::kRemotePolicy;

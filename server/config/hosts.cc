@@ -209,10 +209,6 @@ absl::Status CheckDomainGlob(absl::string_view text) {
   return mail::ParseDomain(domain).status();
 }
 
-std::string NormalGlob(absl::string_view glob) {
-  return absl::AsciiStrToLower(absl::StripSuffix(glob, "."));
-}
-
 absl::Status CheckName(absl::string_view text) {
   const bool good = std::all_of(text.begin(), text.end(), [](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-';

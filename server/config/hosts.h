@@ -40,9 +40,6 @@ mail::AddressBlock MappedBlock(const mail::AddressBlock& block);
 // OK for an exact domain, "*.suffix" or "*"; else INVALID_ARGUMENT.
 absl::Status CheckDomainGlob(absl::string_view text);
 
-// The glob as queues are named: in lower case, without a final dot.
-std::string NormalGlob(absl::string_view glob);
-
 // OK for 1 to 64 of [A-Za-z0-9._-]; else INVALID_ARGUMENT.
 absl::Status CheckName(absl::string_view text);
 

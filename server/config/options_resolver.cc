@@ -14,6 +14,7 @@
 #include "server/config/values.h"
 #include "server/mail/address.h"
 #include "server/mail/binding.h"
+#include "server/mail/hold.h"
 
 namespace postern::config {
 namespace {
@@ -128,7 +129,7 @@ class OptionsResolver::Scopes {
       binding_domains_.push_back(IndexOf(config_.bindings(i).domains()));
     }
     for (int i = 0; i < config_.routes_size(); ++i) {
-      routes_.emplace(NormalGlob(config_.routes(i).domain()), i);
+      routes_.emplace(mail::NormalDomain(config_.routes(i).domain()), i);
     }
     IndexGateways();
   }

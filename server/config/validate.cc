@@ -13,6 +13,7 @@
 #include "server/config/validate_access.h"
 #include "server/config/values.h"
 #include "server/mail/address.h"
+#include "server/mail/hold.h"
 
 namespace postern::config {
 namespace {
@@ -164,7 +165,7 @@ class Validator {
   void CheckGlob(const std::string& glob, const std::string& path, Unique& unique) {
     if (glob.empty()) return problems_.Add(path, kRequired);
     Report(path, CheckDomainGlob(glob));
-    unique.Check(NormalGlob(glob), path);
+    unique.Check(mail::NormalDomain(glob), path);
   }
 
   void CheckBindings(const RepeatedPtrField<v1::BindingConfig>& bindings) {

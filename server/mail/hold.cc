@@ -1,9 +1,15 @@
 #include "server/mail/hold.h"
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace postern::mail {
+
+std::string NormalDomain(absl::string_view glob) {
+  return absl::AsciiStrToLower(glob == "*." ? glob : absl::StripSuffix(glob, "."));
+}
 
 bool DomainGlobMatches(absl::string_view glob, absl::string_view domain) {
   if (glob == "*") return true;
@@ -19,6 +25,13 @@ bool Scope::Covers(const Scope& other) const {
   if (!binding.empty() && binding != other.binding) return false;
   // A glob's text below "*" behaves like a domain: "*.a.example" ends in ".example".
   return domain == other.domain || DomainGlobMatches(domain, other.domain);
+}
+
+bool Scope::Overlaps(const Scope& other) const {
+  if (!binding.empty() && !other.binding.empty() && binding != other.binding) return false;
+  const Scope here{domain, ""};
+  const Scope there{other.domain, ""};
+  return here.Covers(there) || there.Covers(here);
 }
 
 std::string Scope::ToString() const {

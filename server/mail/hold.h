@@ -13,17 +13,23 @@
 
 namespace postern::mail {
 
+// A domain or a domain glob as those of mail are compared: in lower case, without a dot at the end
+// ("*." stays as it is: no glob, and not every domain).
+std::string NormalDomain(absl::string_view glob);
+
 // "*" is every domain, "*.suffix" every subdomain of it (not the suffix itself), anything else one
 // domain. Case does not matter.
 bool DomainGlobMatches(absl::string_view glob, absl::string_view domain);
 
 struct Scope {
-  std::string domain;   // a domain glob, in lower case
+  std::string domain;   // a domain glob, normal
   std::string binding;  // a name; empty: all
 
   bool Matches(const PairKey& pair) const;
   // Every pair that `other` may match is one of this scope too.
   bool Covers(const Scope& other) const;
+  // There are pairs that both match.
+  bool Overlaps(const Scope& other) const;
   // "*.example.net" or "*.example.net/pool-1".
   std::string ToString() const;
 

@@ -52,6 +52,10 @@ struct Dependencies {
 };
 
 struct Limits {
+  // Calls of one connection at a time; a client of gRPC keeps those beyond until others have ended.
+  // Must be well above what is refused by name (policy.max_streams), which a client that was left
+  // waiting would never hear of.
+  int calls_per_connection = 1024;
   // Of submissions that are not stored yet, from all calls.
   std::int64_t inflight_bytes = std::int64_t{256} << 20;
   // Of one SubmitStream: submissions whose result is not written, and bytes that are not stored.

@@ -2,10 +2,10 @@
 
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/bridge/filter.h"
+#include "server/mail/hold.h"
 #include "server/rpc/convert.h"
 
 namespace postern::rpc {
@@ -23,7 +23,7 @@ absl::StatusOr<mail::Scope> ToScope(const v1::Scope& scope) {
     return absl::InvalidArgumentError(absl::StrCat(
         "scope.domain: must be a domain, \"*.suffix\" or \"*\": \"", scope.domain(), "\""));
   }
-  return mail::Scope{absl::AsciiStrToLower(scope.domain()), scope.binding()};
+  return mail::Scope{mail::NormalDomain(scope.domain()), scope.binding()};
 }
 
 absl::Status CheckReason(const std::string& reason) {

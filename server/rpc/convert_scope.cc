@@ -4,12 +4,12 @@
 #include <optional>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "postern/v1/state.pb.h"
 #include "server/base/log.h"
 #include "server/config/state_file.h"
 #include "server/config/values.h"
+#include "server/mail/hold.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/convert_hooks.h"
 #include "server/rpc/rights.h"
@@ -69,6 +69,10 @@ void WriteRule(const std::string& provider, const bridge::ScopeRule& rule, v1::S
 absl::StatusOr<bridge::ScopeRule> FromProto(const v1::ScopeState& state) {
   absl::StatusOr<bridge::ScopeTarget> target = ToTarget(state.scope());
   if (!target.ok()) return target.status();
+  if (state.decision() != v1::DECISION_ABSTAIN &&
+      state.scope().rule_case() == v1::ScopeTarget::RULE_NOT_SET) {
+    return absl::InvalidArgumentError("scope.rule: must be set");
+  }
   absl::StatusOr<bridge::Matcher> within = bridge::Matcher::Create(ToFilter(state.within()));
   if (!within.ok()) return within.status();
   bridge::ScopeRule rule;
@@ -88,7 +92,7 @@ absl::StatusOr<bridge::ScopeRule> FromProto(const v1::ScopeState& state) {
 
 absl::StatusOr<bridge::ScopeTarget> ToTarget(const v1::ScopeTarget& target) {
   bridge::ScopeTarget out;
-  out.domain = absl::AsciiStrToLower(target.domain());
+  out.domain = mail::NormalDomain(target.domain());
   out.binding = target.binding();
   // A glob is what a filter takes.
   bridge::Filter glob;
@@ -126,7 +130,7 @@ absl::StatusOr<bridge::ScopeTarget> ToTarget(const v1::ScopeTarget& target) {
       break;
     }
     case v1::ScopeTarget::RULE_NOT_SET:
-      return absl::InvalidArgumentError("scope.rule: must be set");
+      break;  // ABSTAIN needs none; the bridge knows the decision (WhyNoRule)
   }
   return out;
 }

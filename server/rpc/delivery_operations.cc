@@ -3,8 +3,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "server/mail/hold.h"
 #include "server/rpc/audit.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/convert_delivery.h"
@@ -71,7 +71,7 @@ Task<absl::Status> DeliveryService::ResolveMessage(
   if (status.ok()) status = resolution.status();
   if (status.ok()) {
     std::function<absl::StatusOr<delivery::MessageView>()> run =
-        [this, wanted = *id, domain = absl::AsciiStrToLower(request.domain()), how = *resolution,
+        [this, wanted = *id, domain = mail::NormalDomain(request.domain()), how = *resolution,
          identity = call.identity()]() -> absl::StatusOr<delivery::MessageView> {
       if (absl::Status owner = CheckOwner(wanted, identity); !owner.ok()) return owner;
       return context_.deps.operations.Resolve(wanted, domain, how);

@@ -56,6 +56,9 @@ class NativeResultIgnoredAtMaxDeliveries(Scenario):
         chain, = [c for c in answer.chains if c.hook == "smtp_should_session_shutdown"]
         provider, = [p for p in chain.providers if p.name == "end_session"]
         self.assertEqual((provider.calls, provider.non_zero), (2, 1))
+        ignored = watch.wait_events("verdict", 2)[1]
+        self.assert_verdict(ignored, "KEEP", "IGNORED", provider="")
+        self.assertEqual(ignored.verdict.reason, "")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ bool Matches(Filter filter, absl::string_view domain, absl::string_view binding 
 
 TEST(FilterTest, EmptyFilterMatchesEverything) { EXPECT_TRUE(Matches({}, "a.example", "b")); }
 
-TEST(FilterTest, ExactGlobMatchesThatDomainOnlyAndIgnoresCase) {
+TEST(FilterTest, ExactGlobMatchesThatDomainOnlyAndIgnoresCaseAndTheLastDot) {
   EXPECT_TRUE(Matches({{"A.Example"}, {}}, "a.example"));
+  EXPECT_TRUE(Matches({{"a.example."}, {}}, "a.example"));
+  EXPECT_TRUE(Matches({{"*.example."}, {}}, "a.example"));
   EXPECT_FALSE(Matches({{"a.example"}, {}}, "b.a.example"));
 }
 
@@ -35,7 +37,7 @@ TEST(FilterTest, BindingsMatchByNameAndBothMustMatch) {
 }
 
 TEST(FilterTest, RefusesMalformedGlobsNamingTheEntry) {
-  for (const char* glob : {"", "*x", "a.*.b", "*.", "**", "*.*.b"}) {
+  for (const char* glob : {"", ".", "*x", "a.*.b", "*.", "**", "*.*.b"}) {
     const auto matcher = Matcher::Create({{"ok.example", glob}, {}});
     ASSERT_FALSE(matcher.ok()) << glob;
     EXPECT_EQ(matcher.status().code(), absl::StatusCode::kInvalidArgument);

@@ -143,6 +143,42 @@ TEST_F(ProviderTest, NamesBeyondTheFirstAreCountedButNoMetrics) {
   EXPECT_TRUE(shown("named"));
 }
 
+TEST_F(ProviderTest, ANameThatWasForgottenComesBackWithoutItsCounts) {
+  Client client = Attach("p");
+  FakeSession session(*bridge, clock);
+  session.Connect();
+  for (std::uint32_t number = 1; number <= 2; ++number) {
+    session.Ask();
+    if (number == 1) client.Answer(session, number, Decision::kKeep);
+    clock.Advance(absl::Milliseconds(100));
+    session.Settle();
+  }
+  session.Close();
+  EXPECT_EQ(Status("p").answered, 1u);
+  EXPECT_EQ(Count(Status("p"), DefaultCause::kTimeout), 1u);
+  client.session.reset();
+  for (const char* name : {"a", "b"}) ASSERT_TRUE(TryAttach(name).ok());
+  ASSERT_EQ(Names(), (List{"a", "b"}));
+  client = Attach("p");
+  const ProviderStatus fresh = Status("p");
+  EXPECT_EQ(fresh.questions, 0u);
+  EXPECT_EQ(fresh.answered, 0u);
+  EXPECT_EQ(fresh.events, 0u);
+  EXPECT_EQ(Count(fresh, DefaultCause::kTimeout), 0u);
+  EXPECT_EQ(fresh.results[static_cast<std::size_t>(VerdictStatus::kApplied)], 0u);
+  // What a registry counts never goes back.
+  EXPECT_NE(registry->Render().find(
+                "postern_policy_questions_total{provider=\"p\",mode=\"enforce\"} 2\n"),
+            std::string::npos);
+  FakeSession next(*bridge, clock);
+  next.Connect();
+  next.Ask();
+  client.Answer(next, 1, Decision::kKeep);
+  next.Settle();
+  EXPECT_EQ(Status("p").answered, 1u);
+  ExpectBalance();
+}
+
 TEST_F(ProviderTest, ANameThatMakesPlaceLeavesNoAlarmBehind) {
   Client client = Attach("p");
   FakeSession session(*bridge, clock);

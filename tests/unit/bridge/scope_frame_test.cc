@@ -134,7 +134,7 @@ TEST_F(ScopeFrameTest, ARecyclingRuleReachesWhatIsOpenEvenIfTheNextVerdictReplac
   const auto results =
       SendAll(client, {Recycle("a.example", 1), AfterDeliveries("a.example", 2, 2)});
   ASSERT_EQ(results.size(), 2u);
-  EXPECT_EQ(results[0].detail, "ends 1 connections");
+  EXPECT_EQ(results[0].detail, "ends 2 connections");
   EXPECT_EQ(results[1].status, VerdictStatus::kStored);
   ASSERT_EQ(control.requests.size(), 1u);
   EXPECT_EQ(control.requests[0].first, idle.info.id);

@@ -90,6 +90,70 @@ TEST_F(ScopeTest, AHigherRevisionReplacesAndAnotherIsStale) {
   session.Settle();
 }
 
+TEST_F(ScopeTest, OnlyAnEndNeedsARule) {
+  Client client = Attach("p");
+  AttachRequest request = Request("s");
+  request.shadow = true;
+  Client shadow = Attach(std::move(request));
+  for (Client* each : {&client, &shadow}) {
+    const VerdictResult denied = each->Send(Scope("a.example", 1));
+    EXPECT_EQ(denied.status, VerdictStatus::kDenied);
+    EXPECT_EQ(denied.detail, "scope.rule: must be set");
+  }
+  client.Send(AfterDeliveries("a.example", 1, 1));
+  Verdict withdrawn = Scope("a.example", 2);
+  withdrawn.decision = Decision::kAbstain;
+  EXPECT_EQ(client.Send(withdrawn).detail, "withdrawn");
+  FakeSession session(*bridge, clock, "a.example");
+  session.Connect();
+  EXPECT_FALSE(session.Ask().settled);
+  session.Settle();
+}
+
+TEST_F(ScopeTest, RecyclingEndsAllThatIsOpenHoweverFewTheyDelivered) {
+  Client client = Attach("p");
+  std::vector<std::unique_ptr<FakeSession>> sessions;
+  for (int i = 0; i < 30; ++i) {
+    sessions.push_back(std::make_unique<FakeSession>(*bridge, clock));
+    sessions.back()->Connect();
+  }
+  for (std::size_t i = 0; i < 5; ++i) ASSERT_FALSE(sessions[i]->Ask().settled);
+  EXPECT_EQ(client.Send(Recycle("*")).detail, "ends 30 connections");
+  EXPECT_EQ(control.requests.size(), 25u);
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_TRUE(sessions[i]->Settle());
+  // In a transaction when it came.
+  EXPECT_TRUE(sessions[10]->Ask().settled);
+  EXPECT_TRUE(sessions[10]->Settle());
+  EXPECT_FALSE(Status("p").shutdowns_suppressed);
+  ExpectBalance();
+}
+
+TEST_F(ScopeTest, WhatIsStoredForAProviderThatIsNotHeededSaysSo) {
+  Client client = Attach("p");
+  for (int i = 0; i < 20; ++i) {
+    FakeSession session(*bridge, clock);
+    session.Connect();
+    session.Ask();
+    client.Answer(session, 1, Decision::kShutdown);
+    session.Settle();
+    session.Close();
+  }
+  ASSERT_TRUE(Status("p").shutdowns_suppressed);
+  const auto expect_not_heeded = [](const VerdictResult& result) {
+    EXPECT_EQ(result.status, VerdictStatus::kStored);
+    EXPECT_EQ(result.detail.find("SHUTDOWN does not count"), 0u) << result.detail;
+  };
+  FakeSession session(*bridge, clock);
+  session.Connect();
+  expect_not_heeded(client.Send(AfterDeliveries("*", 1)));
+  expect_not_heeded(client.Stand(session, Decision::kShutdown));
+  expect_not_heeded(client.Stand(session, Decision::kShutdown, 7));
+  EXPECT_EQ(client.Stand(session, Decision::kAbstain).detail, "withdrawn");
+  EXPECT_TRUE(control.requests.empty());
+  EXPECT_EQ(client.Send(Recycle("nobody.test")).detail, "");
+  EXPECT_EQ(client.Send(Recycle("a.example")).detail, "ends 1 connections") << "it cannot churn";
+}
+
 TEST_F(ScopeTest, ItEndsWithItsTimeAndSurvivesTheStream) {
   Client client = Attach("p");
   client.Send(AfterDeliveries("a.example", 1));
@@ -127,7 +191,9 @@ TEST_F(ScopeTest, AnOpenQuestionIsAnsweredByIt) {
   FakeSession session(*bridge, clock, "a.example");
   session.Connect();
   EXPECT_FALSE(session.Ask().settled);
-  EXPECT_EQ(client.Send(Recycle("*")).status, VerdictStatus::kStored);
+  const VerdictResult result = client.Send(Recycle("*"));
+  EXPECT_EQ(result.status, VerdictStatus::kApplied);
+  EXPECT_EQ(result.detail, "ends 1 connections");
   EXPECT_EQ(session.woken.load(), 1);
   EXPECT_TRUE(session.Settle());
   ExpectBalance();

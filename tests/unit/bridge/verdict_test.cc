@@ -205,6 +205,12 @@ TEST_F(VerdictTest, AClientThatDoesNotReadItsResultsIsRefused) {
   EXPECT_TRUE(client.session->Verdicts({verdict}).ok());
 }
 
+TEST_F(VerdictTest, AFrameMayHoldMoreVerdictsThanResultsMayWait) {
+  Client client = Attach("p");
+  EXPECT_TRUE(client.session->Verdicts(std::vector<Verdict>(10'000)).ok());
+  EXPECT_EQ(client.Take().results.size(), 10'000u);
+}
+
 TEST_F(VerdictTest, AttachChecksNamesGlobsAndLimits) {
   const auto subscriber = std::make_shared<CountingSubscriber>();
   for (const char* name : {"", "Upper", "sp ace"}) {

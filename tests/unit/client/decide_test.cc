@@ -63,13 +63,13 @@ TEST(BuildPostVerdicts, ForAScopeTheLatestWinsUnlessARevisionIsGiven) {
   EXPECT_EQ(BuildPostVerdicts(options, 1234).verdicts(0).scope().revision(), 7U);
 }
 
-TEST(BuildPostVerdicts, WithdrawsAScopeByARuleThatAbstains) {
+TEST(BuildPostVerdicts, WithdrawsAScopeByAbstaining) {
   VerdictOptions options;
   options.scope.domain = "a.test";
   options.withdraw = true;
   const v1::Verdict verdict = BuildPostVerdicts(options, 1).verdicts(0);
   EXPECT_EQ(verdict.decision(), v1::DECISION_ABSTAIN);
-  EXPECT_TRUE(verdict.scope().recycle());
+  EXPECT_EQ(verdict.scope().rule_case(), v1::ScopeTarget::RULE_NOT_SET);
 }
 
 TEST(BuildPostVerdicts, ForAConnectionMeansNowWithoutARule) {

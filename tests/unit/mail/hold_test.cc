@@ -5,6 +5,13 @@
 namespace postern::mail {
 namespace {
 
+TEST(NormalDomainTest, IsInLowerCaseWithoutTheLastDot) {
+  EXPECT_EQ(NormalDomain("A.Example."), "a.example");
+  EXPECT_EQ(NormalDomain("*.Example.Net."), "*.example.net");
+  EXPECT_EQ(NormalDomain("*"), "*");
+  EXPECT_EQ(NormalDomain("*."), "*.") << "a slip of the hand does not mean every domain";
+}
+
 TEST(ScopeTest, MatchesByGlobAndBinding) {
   const PairKey pair{"mx.example.net", "pool-1"};
   EXPECT_TRUE((Scope{"*", ""}.Matches(pair)));
@@ -32,6 +39,16 @@ TEST(ScopeTest, CoversWhatLiesWithin) {
   EXPECT_FALSE(deeper.Covers(suffix));
   EXPECT_FALSE(deeper.Covers(one));
   EXPECT_FALSE((Scope{"*", "pool-1"}.Covers(suffix))) << "not of every binding";
+}
+
+TEST(ScopeTest, OverlapsWhereBothMatchSomething) {
+  const Scope pool{"*", "pool-1"};
+  EXPECT_TRUE(pool.Overlaps({"a.example", ""}));
+  EXPECT_TRUE((Scope{"a.example", ""}.Overlaps(pool)));
+  EXPECT_TRUE((Scope{"a.example", "pool-1"}.Overlaps({"*.example", ""})));
+  EXPECT_FALSE(pool.Overlaps({"*", "pool-2"}));
+  EXPECT_FALSE((Scope{"a.example", ""}.Overlaps({"b.example", ""})));
+  EXPECT_FALSE((Scope{"*.example", ""}.Overlaps({"example", ""}))) << "the suffix is no subdomain";
 }
 
 }  // namespace
