@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
 #include <memory>
 #include <utility>
 
@@ -80,6 +82,15 @@ mail::ConnectionInfo NewConnection(Pair& pair) {
   info.pair = pair.key_ptr();
   info.binding_slot = pair.binding_slot();
   return info;
+}
+
+// Of the MX list: each may have several addresses, which stand side by side.
+int CountHosts(const DialPlan& plan) {
+  int hosts = 0;
+  for (std::size_t i = 0; i < plan.targets.size(); ++i) {
+    if (i == 0 || plan.targets[i].host != plan.targets[i - 1].host) ++hosts;
+  }
+  return hosts;
 }
 
 // A place at the host; null: why not is in `refusals`.
@@ -196,6 +207,19 @@ void Connection::RaiseProhibited(Pair& pair, const DialTarget& target) {
         "in prohibited_hosts");
 }
 
+// For what was found by `options`. An operator may have suspended the queue or have given it
+// another way meanwhile: then its mail stays. With a turn of the loop after so many rows: other
+// sessions go on beside a large queue.
+asio::awaitable<void> Connection::FailActive(
+    Pair& pair, const std::shared_ptr<const mail::DeliveryOptions>& options,
+    const std::shared_ptr<const mail::Reply>& reply) {
+  constexpr std::size_t kRowsInTurn = 500;
+  const auto holds_good = [&] { return !pair.suspended() && DialAlike(*options, *pair.options()); };
+  while (holds_good() && pair.FailActive(reply, kRowsInTurn)) {
+    co_await asio::post(pair.scheduler().io(), asio::use_awaitable);
+  }
+}
+
 // Everything that can end before there is a connection, and the walk over the addresses.
 asio::awaitable<ConnectionEnd> Connection::Attempt(Pair& pair,
                                                    std::unique_ptr<HostTable::Turn>& turn) {
@@ -212,17 +236,20 @@ asio::awaitable<ConnectionEnd> Connection::Attempt(Pair& pair,
   DialPlan plan = co_await PlanDial(std::move(domain), options, resolver);
   shown.reset();
   pair.context_.metrics.mx_lookup_seconds.Observe(pair.context_.clock.Steady() - asked);
-  pair.domain_record().mxcnt = static_cast<int>(plan.targets.size());
+  pair.domain_record().mxcnt = CountHosts(plan);
+  std::shared_ptr<const mail::Reply> refusal;
   switch (plan.outcome) {
     case dns::MxOutcome::kOk:
       break;
     case dns::MxOutcome::kNullMx:
       RaiseFailure(pair, ConnError::kSmtpNullMx, "null MX");
-      pair.FailActive(*Words(556, "5.1.10", "the domain accepts no mail (null MX)"));
+      refusal = Words(556, "5.1.10", "the domain accepts no mail (null MX)");
+      co_await FailActive(pair, options, refusal);
       co_return end;
     case dns::MxOutcome::kNoDomain:
       RaiseFailure(pair, ConnError::kMxLookupFailed, plan.error);
-      pair.FailActive(*Words(550, "5.1.2", absl::StrCat("no such domain: ", plan.error)));
+      refusal = Words(550, "5.1.2", absl::StrCat("no such domain: ", plan.error));
+      co_await FailActive(pair, options, refusal);
       co_return end;
     case dns::MxOutcome::kNoAddress:
     case dns::MxOutcome::kTemporary:
@@ -286,7 +313,8 @@ asio::awaitable<ConnectionEnd> Connection::Walk(Pair& pair, DialPlan plan,
     end.reason = RequeueReason::kMxLookup;
     end.reply = Words(451, "4.4.3", absl::StrCat("DNS: ", plan.missing));
   } else if (allowed == 0) {
-    pair.FailActive(*Words(550, "5.4.4", "every host of the domain is in prohibited_hosts"));
+    auto refusal = Words(550, "5.4.4", "every host of the domain is in prohibited_hosts");
+    co_await FailActive(pair, options, refusal);
   } else if (!reached_out && refusals.any()) {
     turn.reset();
     NoHost(pair, refusals);

@@ -38,6 +38,9 @@ class Connection {
   static asio::awaitable<ConnectionEnd> Attempt(Pair& pair, std::unique_ptr<HostTable::Turn>& turn);
   static asio::awaitable<ConnectionEnd> Dial(Pair& pair, DialTarget target,
                                              std::unique_ptr<HostTable::Permit> permit);
+  static asio::awaitable<void> FailActive(
+      Pair& pair, const std::shared_ptr<const mail::DeliveryOptions>& options,
+      const std::shared_ptr<const mail::Reply>& reply);
   static asio::awaitable<ConnectionEnd> Walk(Pair& pair, DialPlan plan,
                                              std::unique_ptr<HostTable::Turn>& turn);
   // A fault of ours, of which the pair's attempt is told if it is news.

@@ -84,6 +84,7 @@ absl::Status Dispatcher::Recover() {
 void Dispatcher::Start() {
   for (auto& scheduler : schedulers_) scheduler->Start();
   started_ = true;
+  operator_.Refile();  // the configuration may have changed while no process was here
 }
 
 void Dispatcher::Stop() {
@@ -155,6 +156,7 @@ void Dispatcher::ConfigurationChanged(std::optional<std::vector<std::string>> dn
     scheduler->Post(
         [each = scheduler.get(), dns_servers] { each->ConfigurationChanged(dns_servers); });
   }
+  if (started_) operator_.Refile();
 }
 
 void Dispatcher::RequestShutdown(const mail::ConnectionInfo& connection,

@@ -63,6 +63,7 @@ Judgement Judge(const smtp::TransactionResult& result, const std::vector<std::st
       connection_lost = true;
     }
     any_deferred |= outcome.disposition == Disposition::kDeferred;
+    judgement.doubts.push_back(result.in_doubt && lost != nullptr && outcome.reply == lost);
     // A deferral says more about what comes next than a failure, a delivery more than both.
     if (judgement.decisive.code == 0 || delivered ||
         (outcome.disposition == Disposition::kDeferred && !any_delivered)) {
@@ -86,6 +87,12 @@ Judgement Judge(const smtp::TransactionResult& result, const std::vector<std::st
     judgement.in_doubt = result.in_doubt;
     judgement.reason = result.in_doubt ? RequeueReason::kInDoubt : RequeueReason::kConnectionLost;
     judgement.pair_back_off = first_of_session && !result.in_doubt;
+    if (facts.cut && !result.in_doubt) {  // said nothing about the host or the message
+      judgement.reason = RequeueReason::kSessionEnded;
+      judgement.pair_back_off = false;
+      judgement.charge = false;
+      return judgement;
+    }
     if (facts.spool_failed) {  // ours alone: neither the message nor the host is charged with it
       judgement.reason = RequeueReason::kLocalFault;
       judgement.pair_back_off = false;

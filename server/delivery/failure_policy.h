@@ -22,6 +22,7 @@ struct SessionFacts {
   int free_requeues = 0;         // of the row, see queue::QueuedRow
   bool timed_out = false;        // a deadline of ours cut the transaction
   bool message_expired = false;  // it was the message's own
+  bool cut = false;              // an operator, or the end of a drain, cut the connection
   bool spool_failed = false;     // we cut it: the spool could not record the attempt, or give
                                  // the content
   std::string lost;              // how the connection broke, for people: "connection reset by peer"
@@ -32,6 +33,8 @@ struct Judgement {
   std::vector<hooks::RecipientOutcome> recipients;
   mail::Disposition disposition = mail::Disposition::kDeferred;  // as in AttemptReport
   mail::Reply decisive;  // the reply (or our own words) that decided
+  // One for each recipient: its fate is not known, the content went out to the final dot.
+  std::vector<bool> doubts;
   mail::RequeueReason reason = mail::RequeueReason::kTransientFailure;  // for those deferred
   bool charge = true;          // the attempt counts; false: back to active at once
   bool pair_back_off = false;  // the host would say the same to every message

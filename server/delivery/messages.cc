@@ -3,15 +3,25 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace postern::delivery {
 namespace {
 
+// Behind a gateway the queue has the gateway's name, and its rows are for several domains.
+bool IsFor(const mail::Row& row, const std::string& domain) {
+  if (row.pair->domain == domain) return true;
+  return std::any_of(row.recipients.begin(), row.recipients.end(), [&](const auto& recipient) {
+    const absl::string_view address = recipient.address;
+    return absl::EqualsIgnoreCase(address.substr(address.rfind('@') + 1), domain);
+  });
+}
+
 bool Matches(const std::vector<mail::Row>& rows, const MessageSource::Query& query) {
   if (query.submitter.has_value() && rows.front().submitter != *query.submitter) return false;
   return std::any_of(rows.begin(), rows.end(), [&](const mail::Row& row) {
-    if (!query.domain.empty() && row.pair->domain != query.domain) return false;
+    if (!query.domain.empty() && !IsFor(row, query.domain)) return false;
     if (!query.binding.empty() && row.pair->binding != query.binding) return false;
     if (query.states.empty()) return true;
     return std::any_of(row.recipients.begin(), row.recipients.end(), [&](const auto& recipient) {
@@ -24,8 +34,12 @@ bool Matches(const std::vector<mail::Row>& rows, const MessageSource::Query& que
 }  // namespace
 
 void SpoolMessages::AddRow(mail::Row row, MessageView& view) const {
-  AddTrouble(row);
-  if (!row.final() && context_.open_rows.Contains(row)) view.in_session.push_back(row.index);
+  if (!row.final() && context_.open_rows.Contains(row)) {
+    view.in_session.push_back(row.index);
+  } else {
+    AddTrouble(row);
+  }
+  if (row.next_attempt <= context_.clock.Now()) row.next_attempt = absl::InfinitePast();
   view.rows.push_back(std::move(row));
 }
 
@@ -43,10 +57,11 @@ void SpoolMessages::AddTrouble(mail::Row& row) const {
   if (!trouble.has_value() || trouble->until <= row.next_attempt) return;
   row.next_attempt = trouble->until;
   row.reason = trouble->reason;
+  if (trouble->reply == nullptr) return;  // it waits for a place: nobody has refused it
   for (mail::Recipient& recipient : row.recipients) {
     if (IsFinal(recipient.disposition)) continue;
     recipient.disposition = mail::Disposition::kDeferred;
-    if (trouble->reply != nullptr) recipient.last_reply = trouble->reply;
+    recipient.last_reply = trouble->reply;
   }
 }
 

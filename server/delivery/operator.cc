@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/log.h"
 #include "server/delivery/pair.h"
+#include "server/delivery/routing.h"
 #include "server/delivery/session.h"
 #include "server/mail/address.h"
 
@@ -48,10 +50,15 @@ absl::StatusOr<std::vector<std::string>> FindRecipients(
 
 }  // namespace
 
-absl::Status Operator::CheckBinding(const mail::Scope& scope) const {
+absl::Status Operator::CheckBinding(const mail::Scope& scope) {
   if (scope.binding.empty() || context_.options.KnowsBinding(scope.binding)) {
     return absl::OkStatus();
   }
+  // One that has left the configuration, and some of what was under it is still here.
+  for (const mail::Hold& hold : context_.holds.All()) {
+    if (hold.scope.binding == scope.binding) return absl::OkStatus();
+  }
+  if (ForEachPair({"*", scope.binding}, [](Pair&) {}) > 0) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("scope.binding: \"", scope.binding, "\" is not configured"));
 }
@@ -127,7 +134,7 @@ absl::StatusOr<Operations::Resumed> Operator::Resume(const mail::Scope& scope) {
   Resumed resumed;
   const std::vector<mail::Hold> lifted = context_.holds.Lift(scope);
   for (mail::Hold& hold : context_.holds.All()) {
-    if (hold.scope.Covers(scope)) resumed.remaining.push_back(std::move(hold));
+    if (hold.scope.Overlaps(scope)) resumed.remaining.push_back(std::move(hold));
   }
   ForEachPair(scope, [&](Pair& pair) {
     const bool was_held = std::any_of(lifted.begin(), lifted.end(), [&](const mail::Hold& hold) {
@@ -179,16 +186,39 @@ absl::StatusOr<std::uint64_t> Operator::Reroute(const mail::Scope& scope,
         absl::StrCat("to_binding: \"", to_binding, "\" is not configured"));
   }
   const absl::Time now = context_.clock.Now();
-  std::vector<queue::RowPtr> moved;
-  const auto take = [&](Pair& pair, queue::RowWalk& walk) -> std::uint64_t {
-    walk.over = pair.key().binding == to_binding;
-    return walk.over ? 0 : pair.TakeForBinding(walk, to_binding, now, &moved);
-  };
-  const std::uint64_t rows = InTurns(scope, base::Id{}, take);
-  // They are filed after the last turn, so that no turn can meet one again.
-  for (queue::RowPtr& row : moved) enqueue_(std::move(row));
-  if (absl::Status status = AwaitWritten(); !status.ok()) return status;
+  std::uint64_t rows = 0;
+  {
+    base::MutexLock lock(rows_mu_);
+    std::vector<queue::RowPtr> moved;
+    const auto take = [&](Pair& pair, queue::RowWalk& walk) -> std::uint64_t {
+      walk.over = pair.key().binding == to_binding;
+      return walk.over ? 0 : pair.TakeForBinding(walk, to_binding, now, &moved);
+    };
+    rows = InTurns(scope, base::Id{}, take);
+    // They are filed after the last turn, so that no turn can meet one again.
+    for (queue::RowPtr& row : moved) enqueue_(std::move(row));
+    // Cancel and Resolve look for a row where its record says that it is.
+    if (absl::Status status = AwaitWritten(); !status.ok()) return status;
+  }
   return rows;
+}
+
+void Operator::Refile() {
+  base::MutexLock lock(rows_mu_);
+  const absl::Time now = context_.clock.Now();
+  std::vector<queue::RowPtr> moved;
+  const std::uint64_t rows =
+      InTurns({"*", ""}, base::Id{}, [&](Pair& pair, queue::RowWalk& walk) -> std::uint64_t {
+        // Only a gateway parts the queue's name from the recipients' domain.
+        walk.over = pair.options()->gateway == nullptr && !GatewayOf(pair.key().domain).has_value();
+        return walk.over ? 0 : pair.TakeForBinding(walk, pair.key().binding, now, &moved);
+      });
+  for (queue::RowPtr& row : moved) enqueue_(std::move(row));
+  if (rows == 0) return;
+  base::Log().info("gateway: {} rows were filed anew", rows);
+  if (absl::Status status = AwaitWritten(); !status.ok()) {
+    base::Log().warn("gateway: {}", status.message());
+  }
 }
 
 absl::Status Operator::ShutdownConnection(const base::Id& connection, const std::string& who,
@@ -213,9 +243,9 @@ absl::Status Operator::ShutdownConnection(const base::Id& connection, const std:
       absl::StrCat("connection_id: no session ", connection.ToString(), " is open"));
 }
 
-absl::StatusOr<MessageView> Operator::Settle(
-    const MessageView& before, const std::function<void(Pair&, const mail::Row&)>& each) {
-  for (const mail::Row& row : before.rows) {
+void Operator::ForEachRow(const MessageView& message,
+                          const std::function<void(Pair&, const mail::Row&)>& each) {
+  for (const mail::Row& row : message.rows) {
     if (row.final()) continue;
     for (const auto& scheduler : schedulers_) {
       scheduler->Run([&] {
@@ -223,36 +253,46 @@ absl::StatusOr<MessageView> Operator::Settle(
       });
     }
   }
+}
+
+absl::StatusOr<MessageView> Operator::Settled(const base::Id& message_id) {
   if (absl::Status status = AwaitWritten(); !status.ok()) return status;
-  return messages_.Get(before.rows.front().message_id, MessageSource::History::kNo);
+  return messages_.Get(message_id, MessageSource::History::kNo);
 }
 
 absl::StatusOr<MessageView> Operator::Cancel(const base::Id& message_id,
                                              const std::vector<std::string>& recipients,
                                              const std::string& reason) {
-  const absl::StatusOr<MessageView> message =
-      messages_.Get(message_id, MessageSource::History::kNo);
-  if (!message.ok()) return message;
-  Cancellation cancellation;
-  absl::StatusOr<std::vector<std::string>> found = FindRecipients(*message, recipients);
-  if (!found.ok()) return found.status();
-  cancellation.recipients = *std::move(found);
-  cancellation.reply = std::make_shared<const mail::Reply>(mail::InternalReply(
-      550, "5.7.0", reason.empty() ? "cancelled" : absl::StrCat("cancelled: ", reason),
-      mail::SmtpStage::kNone));
-  return Settle(*message,
-                [&](Pair& pair, const mail::Row& row) { pair.Cancel(row, cancellation); });
+  {
+    base::MutexLock lock(rows_mu_);
+    const absl::StatusOr<MessageView> message =
+        messages_.Get(message_id, MessageSource::History::kNo);
+    if (!message.ok()) return message;
+    Cancellation cancellation;
+    absl::StatusOr<std::vector<std::string>> found = FindRecipients(*message, recipients);
+    if (!found.ok()) return found.status();
+    cancellation.recipients = *std::move(found);
+    cancellation.reply = std::make_shared<const mail::Reply>(mail::InternalReply(
+        550, "5.7.0", reason.empty() ? "cancelled" : absl::StrCat("cancelled: ", reason),
+        mail::SmtpStage::kNone));
+    ForEachRow(*message, [&](Pair& pair, const mail::Row& row) { pair.Cancel(row, cancellation); });
+  }
+  return Settled(message_id);
 }
 
 absl::StatusOr<MessageView> Operator::Resolve(const base::Id& message_id, const std::string& domain,
                                               Resolution resolution) {
-  const absl::StatusOr<MessageView> message =
-      messages_.Get(message_id, MessageSource::History::kNo);
-  if (!message.ok()) return message;
   std::uint64_t settled = 0;
-  absl::StatusOr<MessageView> after = Settle(*message, [&](Pair& pair, const mail::Row& row) {
-    if (domain.empty() || DomainOf(row) == domain) settled += pair.Resolve(row, resolution);
-  });
+  {
+    base::MutexLock lock(rows_mu_);
+    const absl::StatusOr<MessageView> message =
+        messages_.Get(message_id, MessageSource::History::kNo);
+    if (!message.ok()) return message;
+    ForEachRow(*message, [&](Pair& pair, const mail::Row& row) {
+      if (domain.empty() || DomainOf(row) == domain) settled += pair.Resolve(row, resolution);
+    });
+  }
+  absl::StatusOr<MessageView> after = Settled(message_id);
   if (after.ok() && settled == 0) {
     return absl::FailedPreconditionError(
         "message_id: no row of the message is in doubt and out of a session");

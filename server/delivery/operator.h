@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/base/mutex.h"
 #include "server/delivery/context.h"
 #include "server/delivery/messages.h"
 #include "server/delivery/operations.h"
@@ -37,6 +38,9 @@ class Operator final : public Operations {
                                      bool dry_run) override;
   absl::StatusOr<std::uint64_t> Reroute(const mail::Scope& scope,
                                         const std::string& to_binding) override;
+  // Files rows anew that another gateway, or none, is for now; rows whose recipients would part
+  // stay where they are. Waits for the disk if there are any.
+  void Refile();
   absl::Status ShutdownConnection(const base::Id& connection, const std::string& who,
                                   const std::string& reason, bool now) override;
   absl::StatusOr<MessageView> Cancel(const base::Id& message_id,
@@ -46,7 +50,7 @@ class Operator final : public Operations {
                                       Resolution resolution) override;
 
  private:
-  absl::Status CheckBinding(const mail::Scope& scope) const;
+  absl::Status CheckBinding(const mail::Scope& scope);
   // Calls `each` for the pairs of the scope, on their threads. Returns how many there were.
   std::uint64_t ForEachPair(const mail::Scope& scope, const std::function<void(Pair&)>& each);
   // Walks over the rows of the scope's pairs (of one message, if `only` is not empty): calls `some`
@@ -54,16 +58,21 @@ class Operator final : public Operations {
   // beside a large queue. Pairs that have no rows yet are left out. Returns the sum.
   std::uint64_t InTurns(const mail::Scope& scope, const base::Id& only,
                         const std::function<std::uint64_t(Pair&, queue::RowWalk&)>& some);
-  // Calls `each` for the pair of every row that is not final, on its thread, then waits for the
-  // spool; returns the message as it is then.
-  absl::StatusOr<MessageView> Settle(const MessageView& before,
-                                     const std::function<void(Pair&, const mail::Row&)>& each);
+  // Calls `each` for the pair of every row of the message that is not final, on its thread.
+  void ForEachRow(const MessageView& message,
+                  const std::function<void(Pair&, const mail::Row&)>& each)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(rows_mu_);
+  // When the spool has written what was changed: the message as it is then.
+  absl::StatusOr<MessageView> Settled(const base::Id& message_id);
   absl::Status AwaitWritten();
 
   Context& context_;
   const Schedulers& schedulers_;
   SpoolMessages& messages_;
   const Enqueue enqueue_;
+  // Held while rows are looked for by their pair, or are on their way to another, until their
+  // records say so.
+  base::Mutex rows_mu_;
 };
 
 }  // namespace postern::delivery

@@ -123,11 +123,13 @@ void Pair::NoteSuccess() {
   context_.board.Clear(*key_);
 }
 
-void Pair::FailActive(const mail::Reply& reply) {
-  const auto shared = std::make_shared<const mail::Reply>(reply);
-  while (queue::RowPtr row = queue_.TakeNext()) {
-    recorder_.FinishAs(std::move(row), mail::Disposition::kFailed, shared);
+bool Pair::FailActive(const std::shared_ptr<const mail::Reply>& reply, std::size_t most) {
+  for (; most > 0; --most) {
+    queue::RowPtr row = queue_.TakeNext();
+    if (row == nullptr) return false;
+    recorder_.FinishAs(std::move(row), mail::Disposition::kFailed, reply);
   }
+  return queue_.active_size() > 0;
 }
 
 void Pair::BackOff(mail::RequeueReason reason, std::shared_ptr<const mail::Reply> reply) {
@@ -268,7 +270,7 @@ bool Pair::TakeSurplus() {
 
 void Pair::FillRecord(hooks::ConnectionAttempt& attempt) {
   attempt.attempt_number = ++attempt_number_;
-  attempt.queue_depth = queue_depth();
+  attempt.queue_depth = due_rows();
   attempt.probable_message_id = queue_.head() == nullptr ? base::Id{} : queue_.head()->message_id;
 }
 

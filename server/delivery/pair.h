@@ -83,8 +83,8 @@ class Pair {
   void Defer(queue::RowPtr row, const spool::AttemptRef& attempt);
   void Finish(queue::RowPtr row, const spool::AttemptRef& attempt);
   void NoteSuccess();
-  // Fails every row that is active now (no such domain, null MX).
-  void FailActive(const mail::Reply& reply);
+  // Fails the next `most` active rows (no such domain, null MX). True: there are more.
+  bool FailActive(const std::shared_ptr<const mail::Reply>& reply, std::size_t most);
   // No connection could be used: the queue waits, no row is charged with an attempt.
   void BackOff(mail::RequeueReason reason, std::shared_ptr<const mail::Reply> reply);
   // A walk over the hosts reached none: like BackOff() after mx_failures_to_delay of them in a row,
@@ -141,6 +141,7 @@ class Pair {
   Context& context() { return context_; }
   Scheduler& scheduler() { return scheduler_; }
   Recorder& recorder() { return recorder_; }
+  std::uint64_t due_rows() const { return queue_.active_size(); }
   std::uint64_t queue_depth() const { return queue_.active_size() + queue_.delayed_size(); }
   // No mail and no connection: not worth listing.
   bool empty() const { return queue_.empty() && connections_ == 0 && rows_in_session_ == 0; }
@@ -189,7 +190,7 @@ class Pair {
   queue::PairQueue queue_;
   std::size_t rows_in_session_ = 0;
   // What was asked of rows that are in a session.
-  absl::btree_map<queue::RowKey, Cancellation> cancellations_;
+  absl::btree_map<queue::RowKey, std::vector<Cancellation>> cancellations_;
   std::optional<mail::Hold> hold_;     // as of the two generations below
   std::uint64_t hold_generation_ = 0;  // of context_.holds
   std::uint64_t hold_options_ = 0;     // of options_

@@ -71,7 +71,7 @@ std::uint64_t Pair::EndBackOff(const base::Id& only) {
   recovery_.reset();
   context_.board.Clear(*key_);
   scheduler_.MaintainSoon(this);
-  return only.empty() ? queue_.active_size() : 1;
+  return only.empty() ? queue_.active_size() : queue_.CountActive(only);
 }
 
 std::uint64_t Pair::FailQueued(queue::RowWalk& walk,
@@ -92,6 +92,7 @@ std::uint64_t Pair::TakeForBinding(queue::RowWalk& walk, const std::string& bind
     if (row.created > start) return false;
     std::string domain = DomainUnder(context_, row, binding);
     if (domain.empty()) return false;
+    if (domain == key_->domain && binding == key_->binding) return false;  // it is there
     domains.push_back(std::move(domain));
     return true;
   });
@@ -111,7 +112,10 @@ void Pair::Cancel(const mail::Row& wanted, const Cancellation& cancellation) {
   queue::QueuedRow* row = queue_.Find(key);
   if (row == nullptr) {
     // In a session, or just gone: what is left of it when the session gives it back is cancelled.
-    if (context_.open_rows.Contains(wanted)) cancellations_[key] = cancellation;
+    if (!context_.open_rows.Contains(wanted)) return;
+    std::vector<Cancellation>& asked = cancellations_[key];
+    // Of all its recipients: there is nothing to add.
+    if (asked.empty() || !asked.back().recipients.empty()) asked.push_back(cancellation);
     return;
   }
   recorder_.Cancel(*row, cancellation.recipients, cancellation.reply);
@@ -126,9 +130,9 @@ void Pair::Cancel(const mail::Row& wanted, const Cancellation& cancellation) {
 bool Pair::CancelledMeanwhile(queue::RowPtr& row) {
   const auto found = cancellations_.find(queue::RowKey{row->row.message_id, row->row.index});
   if (found == cancellations_.end()) return false;
-  const Cancellation cancellation = std::move(found->second);
+  const std::vector<Cancellation> asked = std::move(found->second);
   cancellations_.erase(found);
-  recorder_.Cancel(*row, cancellation.recipients, cancellation.reply);
+  for (const Cancellation& one : asked) recorder_.Cancel(*row, one.recipients, one.reply);
   if (row->row.final()) {
     recorder_.Finish(std::move(row), {});
     return true;
@@ -142,22 +146,27 @@ std::uint64_t Pair::Resolve(const mail::Row& wanted, Resolution resolution) {
   const queue::QueuedRow* found = queue_.Find(key);
   if (found == nullptr || !found->row.in_doubt) return 0;
   queue::RowPtr row = queue_.Take(key);
-  row->row.in_doubt = false;
   scheduler_.MaintainSoon(this);
-  if (resolution == Resolution::kRetry) {
-    row->row.next_attempt = context_.clock.Now();
-    row->row.reason = mail::RequeueReason::kFlushed;
-    recorder_.Save(*row, {});
-    Add(std::move(row));
+  if (resolution != Resolution::kRetry) {
+    const bool delivered = resolution == Resolution::kDelivered;
+    recorder_.SettleDoubt(
+        *row, delivered ? mail::Disposition::kDelivered : mail::Disposition::kFailed,
+        std::make_shared<const mail::Reply>(mail::InternalReply(
+            delivered ? 250 : 550, delivered ? "2.0.0" : "5.0.0",
+            delivered ? "in doubt, resolved: the receiver has it" : "in doubt, resolved: given up",
+            mail::SmtpStage::kNone)));
+  }
+  row->row.in_doubt = false;
+  for (mail::Recipient& recipient : row->row.recipients) recipient.in_doubt = false;
+  if (row->row.final()) {
+    recorder_.Finish(std::move(row), {});
     return 1;
   }
-  const bool delivered = resolution == Resolution::kDelivered;
-  recorder_.FinishAs(
-      std::move(row), delivered ? mail::Disposition::kDelivered : mail::Disposition::kFailed,
-      std::make_shared<const mail::Reply>(mail::InternalReply(
-          delivered ? 250 : 550, delivered ? "2.0.0" : "5.0.0",
-          delivered ? "in doubt, resolved: the receiver has it" : "in doubt, resolved: given up",
-          mail::SmtpStage::kNone)));
+  // Those who wait for another attempt, among them who was never in doubt.
+  row->row.next_attempt = context_.clock.Now();
+  row->row.reason = mail::RequeueReason::kFlushed;
+  recorder_.Save(*row, {});
+  Add(std::move(row));
   return 1;
 }
 

@@ -44,24 +44,34 @@ void Recorder::Cancel(queue::QueuedRow& row, const std::vector<std::string>& add
   for (mail::Recipient& recipient : row.row.recipients) {
     const bool wanted = addresses.empty() || std::find(addresses.begin(), addresses.end(),
                                                        recipient.address) != addresses.end();
-    if (!wanted || IsFinal(recipient.disposition)) continue;
-    recipient.disposition = mail::Disposition::kCancelled;
-    recipient.unreported = true;
-    recipient.last_reply = reply;
-    recipient.changed = context_.clock.Now();
-    Note(row, recipient);
+    if (wanted && !IsFinal(recipient.disposition)) {
+      Set(row, recipient, mail::Disposition::kCancelled, reply);
+    }
+  }
+}
+
+void Recorder::Set(const queue::QueuedRow& row, mail::Recipient& recipient,
+                   mail::Disposition disposition, const std::shared_ptr<const mail::Reply>& reply) {
+  recipient.disposition = disposition;
+  recipient.last_reply = reply;
+  recipient.unreported = true;
+  recipient.changed = context_.clock.Now();
+  Note(row, recipient);
+}
+
+void Recorder::SettleDoubt(queue::QueuedRow& row, mail::Disposition disposition,
+                           const std::shared_ptr<const mail::Reply>& reply) {
+  for (mail::Recipient& recipient : row.row.recipients) {
+    if (recipient.in_doubt && !IsFinal(recipient.disposition)) {
+      Set(row, recipient, disposition, reply);
+    }
   }
 }
 
 void Recorder::FinishAs(queue::RowPtr row, mail::Disposition disposition,
                         std::shared_ptr<const mail::Reply> reply) {
   for (mail::Recipient& recipient : row->row.recipients) {
-    if (IsFinal(recipient.disposition)) continue;
-    recipient.disposition = disposition;
-    recipient.last_reply = reply;
-    recipient.unreported = true;
-    recipient.changed = context_.clock.Now();
-    Note(*row, recipient);
+    if (!IsFinal(recipient.disposition)) Set(*row, recipient, disposition, reply);
   }
   Finish(std::move(row), {});
 }

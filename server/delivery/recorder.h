@@ -42,7 +42,14 @@ class Recorder {
   void FinishAs(queue::RowPtr row, mail::Disposition disposition,
                 std::shared_ptr<const mail::Reply> reply);
 
+  // Gives every recipient that is in doubt this disposition and reply. Does not write.
+  void SettleDoubt(queue::QueuedRow& row, mail::Disposition disposition,
+                   const std::shared_ptr<const mail::Reply>& reply);
+
  private:
+  void Set(const queue::QueuedRow& row, mail::Recipient& recipient, mail::Disposition disposition,
+           const std::shared_ptr<const mail::Reply>& reply);
+
   Context& context_;
   queue::AgeBook& ages_;
   const int binding_slot_;

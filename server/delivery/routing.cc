@@ -125,17 +125,23 @@ void ApplyAddressFamily(mail::AddressFamily family, DialPlan& plan) {
   }
 }
 
-bool DialAlike(const mail::DeliveryOptions& a, const mail::DeliveryOptions& b) {
+bool SpeakAlike(const mail::DeliveryOptions& a, const mail::DeliveryOptions& b) {
   const auto way = [](const mail::DeliveryOptions& o) {
-    return std::tie(o.routes, o.remote_smtp_port, o.prohibited_hosts, o.skip_hosts,
-                    o.address_family, o.bind_ipv4, o.bind_ipv6, o.ehlo_hostname, o.tls,
-                    o.tls_verify, o.tls_fallback, o.tls_only_13, o.tls_certificate_file,
-                    o.tls_key_file);
+    return std::tie(o.bind_ipv4, o.bind_ipv6, o.ehlo_hostname, o.tls, o.tls_verify, o.tls_fallback,
+                    o.tls_only_13, o.tls_certificate_file, o.tls_key_file);
   };
   const auto same = [](const auto& one, const auto& other) {
     return one == other || (one != nullptr && other != nullptr && *one == *other);
   };
   return way(a) == way(b) && same(a.gateway, b.gateway) && same(a.credentials, b.credentials);
+}
+
+bool DialAlike(const mail::DeliveryOptions& a, const mail::DeliveryOptions& b) {
+  const auto way = [](const mail::DeliveryOptions& o) {
+    return std::tie(o.routes, o.remote_smtp_port, o.prohibited_hosts, o.skip_hosts,
+                    o.address_family);
+  };
+  return way(a) == way(b) && SpeakAlike(a, b);
 }
 
 bool IsProhibitedEndpoint(absl::string_view endpoint,

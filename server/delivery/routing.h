@@ -33,6 +33,10 @@ std::optional<asio::ip::address> SourceFor(const asio::ip::address& remote,
 bool IsProhibitedEndpoint(absl::string_view endpoint,
                           const std::vector<mail::AddressBlock>& blocks);
 
+// True if a session that was opened by the one could have been by the other: from the same address
+// and name, as secure, through the same gateway.
+bool SpeakAlike(const mail::DeliveryOptions& a, const mail::DeliveryOptions& b);
+
 // True if both lead to the same hosts, from the same addresses, in the same manner: what failed by
 // the one would fail by the other.
 bool DialAlike(const mail::DeliveryOptions& a, const mail::DeliveryOptions& b);

@@ -145,8 +145,15 @@ std::string Session::ForbiddenNow() {
   if (limit > 0 && deliveries_ >= static_cast<std::uint64_t>(limit)) {
     return absl::StrCat("max_deliveries_per_connection is ", limit, " now");
   }
+  const int most = now.max_recipients_per_connection;
+  if (most > 0 && recipients_ >= most) {
+    return absl::StrCat("max_recipients_per_connection is ", most, " now");
+  }
   if (now.generation == checked_generation_) return "";
   checked_generation_ = now.generation;
+  if (!SpeakAlike(*options_, now)) {
+    return "tls, gateway, bind_address or ehlo_hostname is another now";
+  }
   if (IsProhibitedEndpoint(info_.remote_address, now.prohibited_hosts)) {
     return absl::StrCat(info_.remote_address, " is in prohibited_hosts now");
   }
@@ -249,6 +256,7 @@ asio::awaitable<void> Session::Pump() {
       message_expired_ = timed_out_ && context_.clock.Steady() >= expires_steady_;
       lost_ = message_expired_ ? absl::StrCat("the message's time was over at ", Name(stage))
               : timed_out_     ? absl::StrCat("timed out at ", Name(stage))
+              : cut_           ? "cut by us"
               : result.error == asio::error::eof ? "connection closed by the peer"
                                                  : result.error.message();
       lost_at_ = stage;
@@ -343,6 +351,11 @@ void Session::Close() {
 
 void Session::Wake() {
   if (idle_) idle_timer_.cancel();
+  // It is to end, whatever the clients say; their answer to the open question says nothing more.
+  const bool by_operator = requested_.has_value() && requested_->cause == CloseCause::kAdmin;
+  if (cause_.has_value() || by_operator || context_.draining.load(std::memory_order_relaxed)) {
+    verdict_wait_.End();
+  }
   // No transaction is open before the first one: nothing is to be waited for.
   if (!ready_ && EndRequested()) stream_->Close();
 }
@@ -354,6 +367,7 @@ void Session::RequestShutdown(const hooks::ShutdownVerdict& verdict) {
 
 void Session::Cut(CloseCause cause, std::string detail, std::string provider) {
   SetCause(cause, std::move(detail), std::move(provider));
+  cut_ = true;
   stream_->Close();
   if (const auto wait = content_wait_.lock()) wait->cancel();
   Wake();

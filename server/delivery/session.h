@@ -14,6 +14,7 @@
 #include "server/delivery/failure_policy.h"
 #include "server/delivery/pair.h"
 #include "server/delivery/phase_timer.h"
+#include "server/hooks/hook_point.h"
 #include "server/hooks/records.h"
 #include "server/net/stream.h"
 #include "server/net/watchdog.h"
@@ -63,7 +64,9 @@ class Session {
   // One transaction for the row. False: the session is to end (cause_ is set).
   asio::awaitable<bool> Deliver(queue::RowPtr row);
   // `content` is null: it is large, and borrowed when the receiver wants it.
+  // `offered` are those of the row's recipients that it is for; empty: all.
   asio::awaitable<void> Exchange(queue::QueuedRow& row, const smtp::Transaction& transaction,
+                                 const std::vector<std::size_t>& offered,
                                  ContentStore::Content content);
   // Null: content_status_ or cause_ says why not.
   asio::awaitable<ContentStore::Content> BorrowContent(const mail::Row& row);
@@ -120,12 +123,14 @@ class Session {
   bool message_expired_ = false;  // timed_out_ by the deadline of the message itself
   bool tls_fault_ = false;        // TLS itself broke the connection, or the handshake failed
   bool local_fault_ = false;      // our own certificate cannot be used
+  bool cut_ = false;              // by Cut()
   bool spool_failed_ = false;
   absl::Status content_status_;                     // why there is no content to send
   std::weak_ptr<asio::steady_timer> content_wait_;  // for room in memory
   std::string lost_;                                // how the connection broke
   mail::SmtpStage lost_at_ = mail::SmtpStage::kGreeting;
   base::Id in_transaction_;  // the message of the open transaction; else empty
+  hooks::VerdictWait verdict_wait_;
   std::optional<hooks::ShutdownVerdict> requested_;
   std::uint64_t checked_generation_;  // of the configuration: ForbiddenNow looked at it
   std::optional<mail::CloseCause> cause_;

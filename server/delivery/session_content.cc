@@ -73,11 +73,12 @@ asio::awaitable<void> Session::SendContent(ContentStore::Content content) {
 }
 
 asio::awaitable<void> Session::Exchange(queue::QueuedRow& row, const smtp::Transaction& transaction,
+                                        const std::vector<std::size_t>& offered,
                                         ContentStore::Content content) {
   context_.metrics.in_transaction.Add(1);
   message_expired_ = false;
   expires_steady_ = context_.clock.Steady() + (row.row.expires - context_.clock.Now());
-  const spool::Ticket mark = context_.spool.MarkAttempt(row.row);
+  const spool::Ticket mark = context_.spool.MarkAttempt(row.row, offered);
   dialogue_.Begin(transaction);
   co_await Pump();
   if (dialogue_.want() == Want::kSendContent) {

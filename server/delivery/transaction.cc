@@ -35,11 +35,15 @@ struct Session::Batch {
   base::Id message_id;
   std::string sender;
   std::uint32_t attempts_before = 0;
+  bool whole = false;  // all that are left
 
   Batch(const queue::QueuedRow& queued, const BatchLimits& limits)
       : indices(ChooseRecipients(queued, limits)) {
     const mail::Row& row = queued.row;
     for (const std::size_t i : indices) addresses.push_back(row.recipients[i].address);
+    const auto left = std::count_if(row.recipients.begin(), row.recipients.end(),
+                                    [](const auto& r) { return !IsFinal(r.disposition); });
+    whole = indices.size() == static_cast<std::size_t>(left);
     message_id = row.message_id;
     sender = row.sender;
     attempts_before = queued.attempts_before();
@@ -75,16 +79,19 @@ asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
   const absl::Time start = context_.clock.Steady();
   phases_.Reset();
   in_transaction_ = batch.message_id;
-  co_await Exchange(*row, transaction, std::move(content));
+  const std::vector<std::size_t> everybody;
+  const std::vector<std::size_t>& offered = batch.whole ? everybody : batch.indices;
+  co_await Exchange(*row, transaction, offered, std::move(content));
   in_transaction_ = {};
   ++attempts_;
-  recipients_ += static_cast<int>(batch.indices.size());
+  recipients_ = dialogue_.rcpts_sent();
   const smtp::TransactionResult& result = dialogue_.TakeResult();
   SessionFacts facts;
   facts.deliveries = deliveries_;
   facts.free_requeues = row->free_requeues;
   facts.timed_out = timed_out_;
   facts.message_expired = message_expired_;
+  facts.cut = cut_;
   facts.spool_failed = spool_failed_;
   facts.lost = lost_;
   Judgement judgement = Judge(result, batch.addresses, facts);
@@ -123,6 +130,10 @@ asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
     observer->OnDeliveryAttempt(info_, report);
   }
   if (session_over) NoteLost();
+  // What a client has said meanwhile stands with the bridge, unless it was taken back: the question
+  // finds it, and is answered by it.
+  const bool by_client = requested_.has_value() && requested_->cause == CloseCause::kRemotePolicy;
+  if (by_client && context_.hook_point.has_should_session_shutdown()) requested_.reset();
   const bool ending = session_over || CheckLimits() || EndRequested();
   const bool go_on = co_await AskHooks(batch, report, ending);
   co_return go_on && !ending;
@@ -183,10 +194,10 @@ asio::awaitable<bool> Session::AskHooks(const Batch& batch, const hooks::Attempt
   construct.report = &report;
   construct.deliveries = deliveries_;
   construct.attempts = attempts_;
-  construct.queue_depth = pair_.queue_depth();
+  construct.queue_depth = pair_.due_rows();
   phase_ = "verdict";
-  const hooks::ShutdownVerdict verdict =
-      co_await context_.hook_point.AskShouldSessionShutdown(construct, session_over);
+  const hooks::ShutdownVerdict verdict = co_await context_.hook_point.AskShouldSessionShutdown(
+      construct, session_over, &verdict_wait_);
   if (!verdict.shutdown || verdict.result_ignored) co_return true;
   SetCause(verdict.cause, verdict.reason, verdict.provider);
   hold_ = verdict.hold;
@@ -202,6 +213,7 @@ void Session::Apply(queue::RowPtr row, const Batch& batch, const Judgement& judg
     mail::Recipient& recipient = row->row.recipients[batch.indices[i]];
     recipient.disposition = judgement.recipients[i].disposition;
     recipient.last_reply = judgement.recipients[i].reply;
+    recipient.in_doubt = judgement.doubts[i] && !IsFinal(recipient.disposition);
     recipient.unreported = true;
     // The clock may have been set back since the round began; it was offered in it all the same.
     recipient.changed = std::max(row->row.last_attempt, row->round_began);
@@ -211,7 +223,7 @@ void Session::Apply(queue::RowPtr row, const Batch& batch, const Judgement& judg
     if (recipient.disposition == Disposition::kDeferred) ++record.transients;
     if (recipient.disposition == Disposition::kFailed) ++record.failures;
   }
-  row->row.in_doubt = judgement.in_doubt;
+  row->row.NoteDoubt();
   if (judgement.in_doubt) context_.metrics.in_doubt.Add();
   if (judgement.pair_back_off) {
     pair_.BackOff(judgement.reason, std::make_shared<const mail::Reply>(judgement.decisive));
@@ -295,6 +307,7 @@ void Session::RefuseLocally(queue::RowPtr row, const Batch& batch, const mail::R
   const auto shared = std::make_shared<const mail::Reply>(reply);
   for (const std::string& address : batch.addresses) {
     judgement.recipients.push_back({address, Disposition::kFailed, shared});
+    judgement.doubts.push_back(false);
   }
   Apply(std::move(row), batch, judgement, {});
 }

@@ -141,7 +141,8 @@ bool HookPoint::has_should_session_shutdown() const {
 }
 
 asio::awaitable<ShutdownVerdict> HookPoint::AskShouldSessionShutdown(DeliveryConstruct& construct,
-                                                                     bool session_over) {
+                                                                     bool session_over,
+                                                                     VerdictWait* wait) {
   ShutdownVerdict verdict;
   verdict.result_ignored = session_over;
   // Without a provider no answer could be read, so none is asked for.
@@ -157,7 +158,9 @@ asio::awaitable<ShutdownVerdict> HookPoint::AskShouldSessionShutdown(DeliveryCon
   if (!session_over && question.StartWait(clock_.Steady())) {
     std::error_code cancelled_by_wake;
     auto token = asio::redirect_error(asio::use_awaitable, cancelled_by_wake);
+    if (wait != nullptr) wait->timer_ = &question.timer();
     co_await question.timer().async_wait(token);
+    if (wait != nullptr) wait->timer_ = nullptr;
   }
   question.Settle();
   verdict = CallChain(construct, session_over);

@@ -8,6 +8,7 @@
 
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
+#include <asio/steady_timer.hpp>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -48,6 +49,20 @@ class VerdictSource {
   virtual void OnVerdict(const DeliveryConstruct& construct, const ShutdownVerdict& verdict) = 0;
 };
 
+// Ends a session's wait for a verdict before its time: what has not arrived takes its default.
+// Thread: the scheduler's.
+class VerdictWait {
+ public:
+  // Does nothing while nobody waits.
+  void End() {
+    if (timer_ != nullptr) timer_->cancel();
+  }
+
+ private:
+  friend class HookPoint;
+  asio::steady_timer* timer_ = nullptr;
+};
+
 class HookPoint {
  public:
   // `source` and `observer` may be null (no bridge). All must outlive the hook point.
@@ -61,9 +76,11 @@ class HookPoint {
 
   // Asks, waits if need be, calls the chain smtp_should_session_shutdown once and says what came of
   // it. With `session_over` the chain is called but nobody is waited for and the result is ignored
-  // (result_ignored is set). `construct` must live until the coroutine ends.
+  // (result_ignored is set). `construct`, and `wait` if it is given, must live until the coroutine
+  // ends.
   asio::awaitable<ShutdownVerdict> AskShouldSessionShutdown(DeliveryConstruct& construct,
-                                                            bool session_over);
+                                                            bool session_over,
+                                                            VerdictWait* wait = nullptr);
 
   // Null when nobody observes.
   SessionObserver* observer() const { return observer_; }

@@ -24,7 +24,7 @@ struct ConnectionAttempt {
   const mail::ConnectionInfo* connection = nullptr;
   mail::ConnError error = mail::ConnError::kNone;
   std::uint64_t attempt_number = 0;  // of the pair, from 1
-  std::uint64_t queue_depth = 0;     // active and delayed rows of the pair
+  std::uint64_t queue_depth = 0;     // rows of the pair that are due
   base::Id probable_message_id;      // empty when the active queue is
   std::string detail;                // the system's or DNS's words on a failure
 };

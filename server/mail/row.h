@@ -39,6 +39,8 @@ struct Recipient {
   absl::Time changed = absl::InfinitePast();  // when the disposition was recorded
   // The disposition is an outcome that is not recorded yet: the row's next record makes it one.
   bool unreported = false;
+  // A transaction for it passed the final dot and its outcome was never known.
+  bool in_doubt = false;
 };
 
 struct Row {
@@ -55,7 +57,7 @@ struct Row {
   std::uint32_t attempts = 0;                      // delivery attempts that were charged to the row
   RequeueReason reason = RequeueReason::kNew;
   std::uint8_t priority = 0;  // higher goes first
-  bool in_doubt = false;      // an attempt passed the final dot and its outcome was never recorded
+  bool in_doubt = false;      // one of its recipients is
   bool eight_bit = false;     // content has octets above 127
   bool smtp_utf8 = false;     // an address or the message needs SMTPUTF8
   std::uint64_t content_bytes = 0;
@@ -65,6 +67,10 @@ struct Row {
 
   // No recipient is left to be attempted.
   bool final() const;
+  // Sets in_doubt by what the recipients say.
+  void NoteDoubt();
+  // These recipients are in doubt, by index; empty: all. Those that are final are not.
+  void Doubt(const std::vector<std::size_t>& offered);
 };
 
 // A message to be stored: checked, and with its id, but not yet split into rows.

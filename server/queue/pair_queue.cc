@@ -141,6 +141,15 @@ bool PairQueue::Holds(const base::Id& message_id) const {
   return found != rows_.end() && (*found)->row.message_id == message_id;
 }
 
+std::size_t PairQueue::CountActive(const base::Id& message_id) const {
+  std::size_t count = 0;
+  for (auto at = rows_.lower_bound(RowKey{message_id, 0});
+       at != rows_.end() && (*at)->row.message_id == message_id; ++at) {
+    if ((*at)->place != 0) ++count;
+  }
+  return count;
+}
+
 absl::Time PairQueue::next_due() const {
   return delayed_.empty() ? absl::InfiniteFuture() : (*delayed_.begin())->row.next_attempt;
 }

@@ -93,6 +93,7 @@ class PairQueue {
   QueuedRow* Find(const RowKey& key) const;
   // Any row of the message.
   bool Holds(const base::Id& message_id) const;
+  std::size_t CountActive(const base::Id& message_id) const;
 
   // When something changes by itself: the next delayed row is due, or a deadline has passed.
   // Infinite future: never.

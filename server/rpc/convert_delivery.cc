@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/retry_after.h"
+#include "server/mail/hold.h"
 #include "server/rpc/convert.h"
 
 namespace postern::rpc {
@@ -17,7 +18,7 @@ namespace {
 
 std::string DomainOf(const std::string& address) {
   const std::size_t at = address.rfind('@');
-  return at == std::string::npos ? "" : absl::AsciiStrToLower(address.substr(at + 1));
+  return at == std::string::npos ? "" : mail::NormalDomain(address.substr(at + 1));
 }
 
 void FillRow(const mail::Row& row, bool in_session, const mail::BindingTable& bindings,
@@ -30,9 +31,8 @@ void FillRow(const mail::Row& row, bool in_session, const mail::BindingTable& bi
   const bool final = row.final();
   if (!final) {
     out->set_reason(ToProto(row.reason));
-    // One that was never attempted is due since it came, unless its queue is put off.
     const bool waits = !in_session && row.next_attempt != absl::InfiniteFuture() &&
-                       (row.attempts > 0 || row.next_attempt > row.created);
+                       row.next_attempt != absl::InfinitePast();
     if (waits) *out->mutable_next_attempt() = ToProto(row.next_attempt);
   }
   out->set_attempts(row.attempts);
@@ -223,7 +223,7 @@ absl::StatusOr<OutcomeCursor> CursorFromText(const std::string& text, absl::stri
 
 absl::StatusOr<delivery::MessageSource::Query> ToQuery(const v1::ListMessagesRequest& request) {
   delivery::MessageSource::Query out;
-  out.domain = absl::AsciiStrToLower(request.domain());
+  out.domain = mail::NormalDomain(request.domain());
   out.binding = request.binding();
   for (int i = 0; i < request.states_size(); ++i) {
     if (request.states(i) == v1::DISPOSITION_UNSPECIFIED) {

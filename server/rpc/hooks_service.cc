@@ -45,12 +45,10 @@ HooksService::HooksService(Queue& queue, Stopper& stopper, ServiceContext& conte
       decide_guard_(context.access, "Hooks.Decide"),
       watch_stats_(context.deps.metrics, "Hooks.Watch"),
       decide_stats_(context.deps.metrics, "Hooks.Decide"),
-      unknown_{
-          context.deps.metrics.AddCounter("postern_rpc_unknown_frames_total",
-                                          "Frames of Decide that this release does not know."),
-          context.deps.metrics.AddCounter("postern_rpc_unknown_fields_total",
-                                          "Fields in frames of Decide that this release does not "
-                                          "know.")},
+      unknown_{context.deps.metrics.AddCounter("postern_rpc_unknown_frames_total",
+                                               "Frames of Decide that this release does not know."),
+               context.deps.metrics.AddCounter(kUnknownFieldsMetric, kUnknownFieldsHelp,
+                                               {{"method", "Hooks.Decide"}})},
       list_providers_(*this, queue, service_, &AsyncService::RequestListProviders,
                       &HooksService::ListProviders, context, "Hooks.ListProviders"),
       post_verdicts_(*this, queue, service_, &AsyncService::RequestPostVerdicts,

@@ -90,15 +90,17 @@ class FieldCount {
   std::int64_t left_;
 };
 
+inline constexpr char kUnknownFieldsMetric[] = "postern_rpc_unknown_fields_total";
+inline constexpr char kUnknownFieldsHelp[] =
+    "Fields of requests, frames and submissions that this release does not know.";
+
 class RequestReader {
  public:
   // `method` is "Delivery.Submit". `registry` must outlive this.
   RequestReader(base::Registry& registry, const std::string& method, RequestBounds bounds = {})
       : bounds_(bounds),
-        unknown_(registry.AddCounter(
-            "postern_rpc_unknown_requests_total",
-            "Requests, frames and submissions with fields that this release does not know.",
-            {{"method", method}})) {}
+        unknown_(
+            registry.AddCounter(kUnknownFieldsMetric, kUnknownFieldsHelp, {{"method", method}})) {}
 
   // Parses `bytes`, which are gone then, into `request`. RESOURCE_EXHAUSTED names the limit that
   // they are over; INTERNAL, as gRPC has it: they are no such message.
@@ -112,10 +114,11 @@ class RequestReader {
     return status;
   }
 
-  // Counts `message` if it has fields at its top level that this release does not know. Parse()
-  // does it with what it has parsed.
+  // Counts the fields at the top level of `message` that this release does not know. Parse() does
+  // it with what it has parsed.
   void CountUnknown(const google::protobuf::Message& message) {
-    if (!message.GetReflection()->GetUnknownFields(message).empty()) unknown_.Add();
+    const auto& unknown = message.GetReflection()->GetUnknownFields(message);
+    if (!unknown.empty()) unknown_.Add(static_cast<std::uint64_t>(unknown.field_count()));
   }
 
  private:

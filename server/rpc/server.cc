@@ -9,7 +9,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
-#include "server/base/mutex.h"
 #include "server/delivery/operations.h"
 #include "server/rpc/control_service.h"
 #include "server/rpc/delivery_service.h"
@@ -22,10 +21,6 @@
 namespace postern::rpc {
 namespace {
 
-// Calls of one connection at a time; a client of gRPC keeps those beyond until others have ended.
-// Well above what is refused by name (policy.max_streams, 256 by default), which a client that was
-// left waiting would never hear of.
-constexpr int kMaxCallsPerConnection = 1024;
 constexpr int kKeepaliveMillis = 30'000;
 constexpr int kKeepaliveTimeoutMillis = 10'000;
 constexpr int kLeastPingIntervalMillis = 5'000;
@@ -36,57 +31,6 @@ absl::Status CannotListen(const std::vector<Listener>& listeners) {
     absl::StrAppend(&addresses, addresses.empty() ? "" : ", ", listener.address);
   }
   return absl::UnavailableError(absl::StrCat("cannot listen on ", addresses));
-}
-
-// Operations for two workers. Cancel and Resolve look for rows where Reroute may just have taken
-// them from, so these wait for each other.
-class SharedOperations final : public delivery::Operations {
- public:
-  explicit SharedOperations(delivery::Operations& operations) : operations_(operations) {}
-
-  absl::StatusOr<std::uint64_t> Suspend(mail::Hold hold) override {
-    return operations_.Suspend(std::move(hold));
-  }
-  absl::StatusOr<Resumed> Resume(const mail::Scope& scope) override {
-    return operations_.Resume(scope);
-  }
-  std::vector<mail::Hold> Holds() override { return operations_.Holds(); }
-  absl::StatusOr<std::uint64_t> Flush(const mail::Scope& scope, const base::Id& message) override {
-    return operations_.Flush(scope, message);
-  }
-  absl::StatusOr<std::uint64_t> Fail(const mail::Scope& scope, mail::Reply reply,
-                                     bool dry_run) override {
-    return operations_.Fail(scope, std::move(reply), dry_run);
-  }
-  absl::StatusOr<std::uint64_t> Reroute(const mail::Scope& scope,
-                                        const std::string& to_binding) override {
-    base::MutexLock lock(rows_mu_);
-    return operations_.Reroute(scope, to_binding);
-  }
-  absl::Status ShutdownConnection(const base::Id& connection, const std::string& who,
-                                  const std::string& reason, bool now) override {
-    return operations_.ShutdownConnection(connection, who, reason, now);
-  }
-  absl::StatusOr<delivery::MessageView> Cancel(const base::Id& message,
-                                               const std::vector<std::string>& recipients,
-                                               const std::string& reason) override {
-    base::MutexLock lock(rows_mu_);
-    return operations_.Cancel(message, recipients, reason);
-  }
-  absl::StatusOr<delivery::MessageView> Resolve(const base::Id& message, const std::string& domain,
-                                                delivery::Resolution resolution) override {
-    base::MutexLock lock(rows_mu_);
-    return operations_.Resolve(message, domain, resolution);
-  }
-
- private:
-  delivery::Operations& operations_;
-  base::Mutex rows_mu_;
-};
-
-Dependencies With(delivery::Operations& operations, const Dependencies& deps) {
-  return {deps.intake,   deps.control, deps.messages, operations,  deps.outcomes, deps.bridge,
-          deps.bindings, deps.metrics, deps.clock,    deps.chains, deps.config};
 }
 
 // What an operator must know about each start.
@@ -111,8 +55,7 @@ struct Lane {
 struct RpcServer::Parts {
   Parts(grpc::ServerBuilder& builder, const Dependencies& given, const ServerOptions& options,
         std::function<void(absl::Duration)> note_draining)
-      : operations(given.operations),
-        deps(With(operations, given)),
+      : deps(given),
         access(options.access, deps.metrics),
         hooks_lane(builder.AddCompletionQueue()),
         main_lane(builder.AddCompletionQueue()),
@@ -143,7 +86,6 @@ struct RpcServer::Parts {
   // The server must go before its queues; services before the server is legal, but not before
   // their calls have ended: see Shutdown().
   std::vector<std::shared_ptr<grpc::ServerCredentials>> credentials;
-  SharedOperations operations;
   const Dependencies deps;
   Access access;
   Worker worker;
@@ -185,7 +127,8 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ServerOptions option
                              IsUnix(listener) ? nullptr : &ports[i]);
   }
   builder.SetMaxReceiveMessageSize(static_cast<int>(kMaxFrameBytes));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxCallsPerConnection);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                             self->options_.limits.calls_per_connection);
   // No ResourceQuota: when it is used up gRPC 1.51 resets streams at random, so that one client's
   // large requests end the Decide streams of others.
   // A client whose host is gone is noticed; one that asks as often is not taken for an attacker.

@@ -155,6 +155,7 @@ void ClientDialogue::AppendCommand(std::size_t step) {
   } else {
     const absl::string_view recipient = transaction_->recipients[step - kFirstRcptStep];
     POSTERN_CHECK(!HasControl(recipient));  // CanSend() said so; a CR here would be a command
+    ++rcpts_sent_;
     absl::StrAppend(&output_, "RCPT TO:<", recipient, ">\r\n");
   }
 }

@@ -112,6 +112,7 @@ class ClientDialogue {
   std::uint64_t replies() const { return replies_; }
   // MAIL commands so far, to be compared with LIMITS MAILMAX.
   int mails_sent() const { return mails_sent_; }
+  int rcpts_sent() const { return rcpts_sent_; }
   // The reply that ended the session: 421, a refused greeting, EHLO, HELO, AUTH or RSET; where TLS
   // is required, a refused STARTTLS too, or our own words if it is not offered. Otherwise null.
   const ReplyPtr& closing_reply() const { return closing_reply_; }
@@ -182,6 +183,7 @@ class ClientDialogue {
   bool quit_makes_sense_ = true;
   std::uint64_t replies_ = 0;
   int mails_sent_ = 0;
+  int rcpts_sent_ = 0;
   const Transaction* transaction_ = nullptr;  // null outside one
   std::size_t sent_step_ = 0;                 // the next command to send
   std::size_t answered_step_ = 0;             // the next command to be answered; <= sent_step_

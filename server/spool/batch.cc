@@ -67,7 +67,8 @@ void Batch::Add(Database& database, const WriteOp& op) {
       AddRemove(database, op);
       break;
     case WriteOp::Kind::kMark:
-      Must(batch_.Put(database.state(), ToSlice(RowKey(op.message_id, op.index).mark()), mark_));
+      Must(batch_.Put(database.state(), ToSlice(RowKey(op.message_id, op.index).mark()),
+                      op.content.empty() ? mark_ : mark_ + op.content));
       break;
     case WriteOp::Kind::kNote:
       Must(op.content.empty() ? batch_.Delete(database.notes(), op.key)

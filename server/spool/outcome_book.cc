@@ -266,9 +266,13 @@ std::uint64_t OutcomeBook::history_floor() const {
 
 std::optional<std::uint64_t> OutcomeBook::CursorOf(const std::string& consumer) const {
   base::MutexLock lock(mu_);
-  const auto found = cursors_.find(consumer);
-  if (found == cursors_.end()) return std::nullopt;
-  return found->second;
+  std::optional<std::uint64_t> cursor;
+  if (const auto found = cursors_.find(consumer); found != cursors_.end()) cursor = found->second;
+  // Acknowledged, and on its way to the disk: it is not sent again either.
+  if (const auto asked = asked_.find(consumer); asked != asked_.end()) {
+    cursor = std::max(cursor.value_or(0), asked->second.cursor);
+  }
+  return cursor;
 }
 
 absl::Status OutcomeBook::HasRoomFor(const std::string& consumer) const {

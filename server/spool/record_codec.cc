@@ -17,6 +17,7 @@ namespace {
 constexpr unsigned char kRowVersion = 1;
 constexpr unsigned char kMarkVersion = 1;
 constexpr char kMarkSuffix = 1;
+constexpr std::size_t kMarkBytes = 9;  // version and epoch
 
 // Field numbers of a row. Never used twice.
 enum Field : std::uint64_t {
@@ -70,7 +71,10 @@ void PutRecipients(std::string& out, const std::vector<mail::Recipient>& recipie
     PutVarint(scratch, static_cast<std::uint64_t>(recipient.disposition));
     PutVarint(scratch, reply);
     PutBytes(scratch, recipient.address);
-    if (recipient.changed != absl::InfinitePast()) PutVarint(scratch, FromTime(recipient.changed));
+    if (recipient.changed != absl::InfinitePast() || recipient.in_doubt) {
+      PutVarint(scratch, FromTime(recipient.changed));
+    }
+    if (recipient.in_doubt) PutVarint(scratch, kInDoubt);
     PutBytesField(out, kRecipient, scratch);
   }
 }
@@ -209,6 +213,7 @@ class RowDecoder {
     const std::uint64_t reply = in.Varint();
     recipient.address = Copy(in.Bytes());
     if (!in.done()) recipient.changed = ToTime(in.Varint());
+    if (!in.done()) recipient.in_doubt = (in.Varint() & kInDoubt) != 0;
     // An unknown disposition is refused: a recipient must not be attempted again, nor forgotten, on
     // a guess.
     if (!in.ok() || reply > replies_.size() || disposition < 1 ||
@@ -283,6 +288,11 @@ absl::StatusOr<mail::Row> DecodeRow(absl::string_view key, absl::string_view val
   row.message_id = *base::IdFromKey(key.substr(0, 16));
   row.index = RowIndex(key);
   if (row.index >= row.row_count) return absl::DataLossError("a row's index is out of range");
+  // Written before recipients had it: any of them may be the one.
+  if (row.in_doubt) {
+    row.NoteDoubt();
+    if (!row.in_doubt) row.Doubt({});
+  }
   row.pair = pairs != nullptr ? pairs->Intern(std::move(decoder.pair()))
                               : std::make_shared<const mail::PairKey>(std::move(decoder.pair()));
   return std::move(row);
@@ -296,7 +306,22 @@ std::string EncodeMark(std::uint64_t epoch) {
 
 bool MarkIsOf(absl::string_view value, std::uint64_t epoch) {
   const std::string ours = EncodeMark(epoch);
-  return value == absl::string_view(ours.data(), ours.size());
+  return value.substr(0, kMarkBytes) == absl::string_view(ours.data(), ours.size());
+}
+
+std::string EncodeOffered(const std::vector<std::size_t>& offered) {
+  std::string value;
+  for (const std::size_t i : offered) PutVarint(value, i);
+  return value;
+}
+
+std::vector<std::size_t> OfferedOf(absl::string_view mark) {
+  std::vector<std::size_t> offered;
+  if (mark.size() <= kMarkBytes) return offered;
+  Reader in(mark.substr(kMarkBytes));
+  while (!in.done()) offered.push_back(static_cast<std::size_t>(in.Varint()));
+  if (!in.ok()) offered.clear();
+  return offered;
 }
 
 }  // namespace postern::spool

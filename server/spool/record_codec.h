@@ -74,4 +74,9 @@ std::string EncodeMark(std::uint64_t epoch);
 // that an unreadable mark leaves its row in doubt.
 bool MarkIsOf(absl::string_view value, std::uint64_t epoch);
 
+// What follows in a mark: the recipients, by index, that the transaction is for; empty: all that
+// were not final. The inverse answers empty for what it cannot read, too.
+std::string EncodeOffered(const std::vector<std::size_t>& offered);
+std::vector<std::size_t> OfferedOf(absl::string_view mark);
+
 }  // namespace postern::spool

@@ -104,9 +104,10 @@ void RocksSpool::Finish(const mail::Row& row, const AttemptRef& attempt) {
   queue_->Push(std::move(op));
 }
 
-Ticket RocksSpool::MarkAttempt(const mail::Row& row) {
+Ticket RocksSpool::MarkAttempt(const mail::Row& row, const std::vector<std::size_t>& offered) {
   WriteOp op = MakeOp(WriteOp::Kind::kMark, row.message_id);
   op.index = row.index;
+  op.content = EncodeOffered(offered);
   return queue_->Push(std::move(op));
 }
 
@@ -210,7 +211,7 @@ absl::Status RocksSpool::Scan(absl::string_view start, absl::string_view end,
     const RowKey row_key(row->message_id, row->index);
     if (at->Valid() && ToView(at->key()) == row_key.mark()) {
       if (!MarkIsOf(ToView(at->value()), epoch_)) {
-        row->in_doubt = true;
+        row->Doubt(OfferedOf(ToView(at->value())));
         WriteOp op = MakeOp(WriteOp::Kind::kAdoptMark, row->message_id);
         op.index = row->index;
         queue_->Push(std::move(op));

@@ -63,7 +63,7 @@ class RocksSpool final : public Spool, public OutcomeSource {
                  DoneOnce done) override;
   void Update(const mail::Row& row, const AttemptRef& attempt) override;
   void Finish(const mail::Row& row, const AttemptRef& attempt) override;
-  Ticket MarkAttempt(const mail::Row& row) override;
+  Ticket MarkAttempt(const mail::Row& row, const std::vector<std::size_t>& offered) override;
   bool IsWritten(Ticket ticket) const override;
   void WhenWritten(Ticket ticket, std::function<void()> done) override;
   void Remove(const base::Id& message_id, int row_count) override;

@@ -70,10 +70,11 @@ class Spool {
   // Update and Remove at once. REQUIRES: the row is final and its message's only one.
   virtual void Finish(const mail::Row& row, const AttemptRef& attempt) = 0;
 
-  // Marks that the row's transaction is about to pass the final dot. Not synced by itself: it rides
+  // Marks that the row's transaction, for the recipients `offered` (indices; empty: all that are
+  // not final), is about to pass the final dot. Not synced by itself: it rides
   // in the next batch. The mark is undone by the row's next Update or by Remove. Returns a ticket:
   // the dot may be sent once WhenWritten says so.
-  virtual Ticket MarkAttempt(const mail::Row& row) = 0;
+  virtual Ticket MarkAttempt(const mail::Row& row, const std::vector<std::size_t>& offered) = 0;
 
   // True once everything up to `ticket` has been handed to the operating system (survives the death
   // of this process). Cheap; call it first.
@@ -108,7 +109,7 @@ class Spool {
   virtual absl::StatusOr<std::vector<mail::Row>> ReadRows(const base::Id& message_id) const = 0;
   // Calls `each` for every row with a message id above `after`, in order of message id, until it
   // returns false. A record that cannot be read is set aside, counted and skipped. A row whose mark
-  // was left by a process that died has in_doubt set.
+  // was left by a process that died is in doubt, with the recipients that the mark names.
   virtual absl::Status ForEachRow(const base::Id& after,
                                   const std::function<bool(mail::Row)>& each) const = 0;
 

@@ -52,8 +52,8 @@ struct WriteOp {
   std::uint64_t sequence = 0;  // of the first outcome (the writer fills it)
   base::Id message_id;
   std::string key;      // kNote
-  std::string content;  // kStore; the outcomes' record of kUpdate, kRemove; kNote: the value, empty
-                        // deletes
+  std::string content;  // kStore; the outcomes' record of kUpdate, kRemove; kMark: what follows the
+                        // epoch; kNote: the value, empty deletes
   absl::InlinedVector<std::string, 1> rows;     // encoded: kStore in order, kUpdate one
   absl::InlinedVector<std::uint16_t, 2> marks;  // rows whose mark goes (the writer fills it)
   std::vector<std::uint16_t> set_aside;         // kRemove: rows that stay, and so does content

@@ -217,8 +217,8 @@ absl::Status Writer::CheckSpace(std::uint64_t bytes) {
   if (options_.min_free_bytes == 0) return absl::OkStatus();
   if (free_bytes_ < options_.min_free_bytes + bytes) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("spool ", options_.directory, ": ", free_bytes_, " bytes are free, ",
-                     options_.min_free_bytes, " are kept in reserve (min_free_bytes)"));
+        absl::StrCat("disk: spool ", options_.directory, ": ", free_bytes_, " bytes are free, ",
+                     options_.min_free_bytes, " are kept (server.spool_reserve_bytes)"));
   }
   free_bytes_ -= bytes;
   return absl::OkStatus();

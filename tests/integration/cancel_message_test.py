@@ -49,6 +49,17 @@ class CancelMessage(Scenario):
         self.assertEqual(told, [("DEFERRED", 451, 1), ("CANCELLED", 550, 1)])
         self.assertEqual([r.reply.code for r in message.rows[0].history][0], 451)
 
+    def test_two_calls_for_recipients_of_a_row_in_a_session(self):
+        self.dns.domain("a.test")
+        self.sink.rule("body", times=1, gate="dot", reply="451 4.3.0 later")
+        ident = self.daemon.submit(["r@a.test", "q@a.test", "z@a.test"])
+        self.sink.gates.wait_reached("dot")
+        self.cancel(ident, "r@a.test")
+        self.cancel(ident, "q@a.test")
+        self.sink.gates.release("dot")
+        self.daemon.wait_dispositions(
+            ident, {"r@a.test": "CANCELLED", "q@a.test": "CANCELLED", "z@a.test": "DELIVERED"})
+
     def test_a_row_in_a_session_that_is_delivered(self):
         self.dns.domain("a.test")
         self.sink.rule("body", times=1, gate="dot")

@@ -2,7 +2,7 @@
 
 import unittest
 
-from scenario import Scenario, reason_of
+from scenario import Scenario, dispositions, reason_of
 
 
 class HostMaxReached(Scenario):
@@ -25,6 +25,8 @@ class HostMaxReached(Scenario):
         self.assertIn(f"127.0.0.1:{self.sink.port}", event.post_initiate_connection_smtp.detail)
         self.daemon.wait_message(second, lambda m: reason_of(m) == "THROTTLED",
                                  what="reason THROTTLED")
+        # Nobody has refused it, nor has it been attempted.
+        self.assertEqual(dispositions(self.daemon.message(second)), {"r@b.test": "QUEUED"})
         self.assertEqual(len(self.sink.connections), 1)
         self.sink.gates.release("go")
         self.daemon.wait_dispositions(first, "DELIVERED")

@@ -29,6 +29,24 @@ class ReloadOnSighup(Scenario):
         closed, = watch.wait_events("connection_closed", 2)[1:]
         self.assert_closed(closed, "MAX_DELIVERIES")
 
+    def test_a_plaintext_session_ends_when_tls_is_required(self):
+        self.dns.domain("a.test")
+        watch = self.daemon.watch()
+        self.deliver("one@a.test")
+        self.daemon.reload(options={"tls": "required"})
+        self.assert_closed(watch.wait_event("connection_closed"), "LIMIT_CHANGED")
+        self.daemon.submit(["two@a.test"])
+        self.assert_closed(watch.wait_events("connection_closed", 2)[1], "TLS_FAILED")
+        self.assertEqual(len(self.sink.messages), 1)
+
+    def test_a_session_that_has_had_its_recipients_ends(self):
+        self.dns.domain("a.test")
+        watch = self.daemon.watch()
+        self.deliver("one@a.test")
+        self.deliver("two@a.test")
+        self.daemon.reload(options={"max_recipients_per_connection": 2})
+        self.assert_closed(watch.wait_event("connection_closed"), "LIMIT_CHANGED")
+
     def test_a_session_to_a_host_that_is_prohibited_now_ends(self):
         self.dns.domain("a.test")
         watch = self.daemon.watch()

@@ -47,6 +47,31 @@ class ShutdownConnection(Scenario):
         self.assert_closed(watch.wait_event("connection_closed"), "ADMIN")
         self.daemon.wait_dispositions(ident, "DELIVERED")
 
+    def test_now_says_nothing_about_the_host_or_the_message(self):
+        self.make_daemon(**merge(ONE_CONNECTION, {"options": {"retry_schedule": ["1h"]}})).start()
+        self.dns.domain("a.test")
+        self.sink.rule("rcpt", times=1, hang=True)
+        first = self.daemon.submit(["r@a.test"])
+        self.sink.wait(lambda: any("rcpt: hangs" in c.notes() for c in self.sink.connections),
+                       10, "the receiver hangs at rcpt")
+        other = self.daemon.submit(["q@a.test"])
+        self.control("ShutdownConnection", connection_id=self.the_connection(), now=True)
+        self.daemon.wait_dispositions(other, "DELIVERED")
+        message = self.daemon.wait_dispositions(first, "DELIVERED")
+        self.assertEqual(message.rows[0].attempts, 1)
+
+    def test_ends_a_session_that_waits_for_a_verdict(self):
+        self.dns.domain("a.test")
+        watch = self.daemon.watch()
+        policy = self.daemon.policy()
+        self.daemon.submit(["r@a.test"])
+        question = policy.wait_question()
+        self.control("ShutdownConnection", connection_id=question.connection_id, reason="stuck")
+        self.assert_closed(watch.wait_event("connection_closed"), "ADMIN", "local", "stuck")
+        policy.wait_frame("question_cancelled")
+        # Not only when the question's five seconds were over.
+        self.assertLess(watch.wait_event("verdict").verdict.waited.ToMilliseconds(), 4000)
+
     def test_not_found_when_there_is_none(self):
         self.assert_refused("NOT_FOUND", self.control, "ShutdownConnection",
                             connection_id="0" * 32)

@@ -44,6 +44,35 @@ class VerdictAheadForConnection(Scenario):
         # The mail waits for no verdict: another connection takes it.
         self.daemon.wait_dispositions(self.first, "DELIVERED")
 
+    def in_a_transaction(self):
+        """A client, and the connection whose first transaction waits at the final dot."""
+        self.dns.domain("a.test")
+        self.sink.rule("body", times=1, gate="dot")
+        policy = self.daemon.policy(ask=hooks_pb2.ASK_MODE_STANDING)
+        self.daemon.submit(["one@a.test"])
+        self.sink.gates.wait_reached("dot")
+        connection, = self.control("ListConnections").connections
+        return policy, connection.connection.connection_id
+
+    def test_shutdown_in_a_transaction_decides_at_its_end(self):
+        watch = self.daemon.watch()
+        policy, connection = self.in_a_transaction()
+        policy.wait_result(policy.say(connection, "SHUTDOWN", "enough"))
+        self.sink.gates.release("dot")
+        self.assert_closed(watch.wait_event("connection_closed"), "REMOTE_POLICY", "policy",
+                           "enough")
+        self.assert_verdict(watch.wait_event("verdict"), "SHUTDOWN", "STANDING", "policy")
+
+    def test_what_was_said_in_a_transaction_can_be_taken_back(self):
+        watch = self.daemon.watch()
+        policy, connection = self.in_a_transaction()
+        policy.wait_result(policy.say(connection, "SHUTDOWN", "enough"))
+        policy.wait_result(policy.say(connection, "ABSTAIN"))
+        self.sink.gates.release("dot")
+        self.assert_verdict(watch.wait_event("verdict"), "KEEP", "DEFAULT")
+        self.deliver("two@a.test")
+        self.assertEqual(len(self.sink.connections), 1)
+
     def test_shutdown_after_two_deliveries(self):
         watch = self.daemon.watch()
         self.attach("SHUTDOWN", ask=hooks_pb2.ASK_MODE_STANDING, after_deliveries=2)

@@ -118,10 +118,13 @@ class MemorySpool final : public spool::Spool {
       return nullptr;
     });
   }
-  spool::Ticket MarkAttempt(const mail::Row& row) override {
-    return Do([this, id = row.message_id, index = row.index]() -> After {
+  spool::Ticket MarkAttempt(const mail::Row& row,
+                            const std::vector<std::size_t>& offered) override {
+    return Do([this, id = row.message_id, index = row.index, offered]() -> After {
       const auto found = rows_.find({id, index});
-      if (found != rows_.end()) found->second.mark = true;
+      if (found == rows_.end()) return nullptr;
+      found->second.mark = true;
+      found->second.offered = offered;
       return nullptr;
     });
   }
@@ -254,9 +257,10 @@ class MemorySpool final : public spool::Spool {
     mail::Row row;
     bool mark = false;
     bool doubt = false;
+    std::vector<std::size_t> offered = {};
     mail::Row Read() const {
       mail::Row read = row;
-      read.in_doubt = read.in_doubt || doubt;
+      if (doubt) read.Doubt(offered);
       return read;
     }
   };

@@ -1,4 +1,8 @@
 // What an operator does to the rows of one pair, and of many.
+#include <atomic>
+#include <chrono>
+#include <thread>
+
 #include "server/delivery/pair.h"
 #include "server/delivery/scheduler.h"
 #include "server/queue/message_record.h"
@@ -119,14 +123,15 @@ class ManyRowsTest : public DeliveryTest {
     for (int i = 0; i < kQueues; ++i) Store(absl::StrCat("d", i, ".test"));
   }
   // Delayed, so that nothing is dialled.
-  void Store(const std::string& domain) {
+  void Store(const std::string& domain, absl::Duration due_in = absl::Hours(99)) {
     mail::Row row;
     row.message_id = last_ = base::NewId(clock_.Now());
+    if (first_.empty()) first_ = last_;
     row.pair = std::make_shared<const mail::PairKey>(mail::PairKey{domain, "default"});
     row.sender = "s@source.test";
     row.created = clock_.Now() - absl::Hours(1);
     row.expires = absl::InfiniteFuture();
-    row.next_attempt = row.created + absl::Hours(100);
+    row.next_attempt = clock_.Now() + due_in;
     row.recipients.push_back({absl::StrCat("r@", domain), Disposition::kQueued, nullptr, {}});
     spool_.Store("content", {row}, [](absl::Status) {});
   }
@@ -149,8 +154,21 @@ class ManyRowsTest : public DeliveryTest {
   static constexpr std::uint64_t kAll = kInOneQueue + kQueues;
   using Counts = std::pair<std::uint64_t, std::uint64_t>;
   mail::Scope everything_{"*", ""};
-  base::Id last_;
+  base::Id first_, last_;
 };
+
+TEST_F(ManyRowsTest, AllActiveRowsOfADomainThatTakesNoMailFail) {
+  for (int i = 0; i < kInOneQueue; ++i) Store("null.test", absl::ZeroDuration());
+  known_["null.test"].outcome = dns::MxOutcome::kNullMx;
+  options_.at("default").routes.clear();
+  Start();
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (spool_.row_count() > kAll && std::chrono::steady_clock::now() < until) {
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(spool_.row_count(), kAll);
+  EXPECT_EQ(Waiting(""), (Counts{0, kAll}));
+}
 
 TEST_F(ManyRowsTest, AFlushReachesEveryRowOnce) {
   EXPECT_EQ(*Operate().Flush(everything_, {}), kAll);
@@ -174,6 +192,46 @@ TEST_F(ManyRowsTest, AllRowsMoveToAnotherBinding) {
   EXPECT_EQ(*Operate().Reroute(everything_, "other"), kAll);
   EXPECT_EQ(Waiting("default"), (Counts{0, 0}));
   EXPECT_EQ(Waiting("other"), (Counts{0, kAll}));
+}
+
+TEST_F(ManyRowsTest, WhoWaitsForTheDiskDoesNotKeepTheNextCallFromItsWork) {
+  Operations& operations = Operate();
+  spool_.Hold(true);
+  std::atomic<int> over{0};
+  std::vector<std::thread> calls;
+  const auto cancel = [&](const base::Id& id) {
+    calls.emplace_back([&operations, &over, id] {
+      (void)operations.Cancel(id, {}, "");
+      ++over;
+    });
+  };
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto wait_for = [until](const auto& is) {
+    while (!is() && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  };
+  cancel(first_);
+  wait_for([&] { return Waiting("").second == kAll - 1; });
+  cancel(last_);
+  wait_for([&] { return Waiting("").second == kAll - 2; });
+  EXPECT_EQ(Waiting(""), (Counts{0, kAll - 2}));
+  EXPECT_EQ(over, 0) << "both wait for the disk";
+  spool_.Hold(false);
+  for (std::thread& call : calls) call.join();
+}
+
+TEST_F(ManyRowsTest, ACancellationFindsARowThatIsOnItsWayToAnotherBinding) {
+  Operations& operations = Operate();
+  spool_.Hold(true);
+  std::thread reroute([&] { (void)operations.Reroute(everything_, "other"); });
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (Waiting("other").second < kAll && std::chrono::steady_clock::now() < until) {
+    std::this_thread::yield();
+  }
+  std::thread cancel([&] { (void)operations.Cancel(first_, {}, ""); });
+  spool_.Hold(false);
+  reroute.join();
+  cancel.join();
+  EXPECT_EQ(Waiting("other"), (Counts{0, kAll - 1}));
 }
 
 }  // namespace

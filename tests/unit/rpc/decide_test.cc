@@ -329,9 +329,11 @@ TEST_F(DecideTest, VerdictsThatSayNoMoreThanTheyMeanAreTaken) {
 
 TEST_F(DecideTest, WhatIsUnknownInFramesIsCountedAndIgnored) {
   Start();
-  const auto unknown = [this](const char* what) {
-    return registry.AddCounter(absl::StrCat("postern_rpc_unknown_", what, "_total"), "").value();
+  const auto unknown = [this](const char* what, const base::Labels& labels = {}) {
+    return registry.AddCounter(absl::StrCat("postern_rpc_unknown_", what, "_total"), "", labels)
+        .value();
   };
+  const auto fields = [&] { return unknown("fields", {{"method", "Hooks.Decide"}}); };
   const auto add_to = [](google::protobuf::Message* message) {
     message->GetReflection()->MutableUnknownFields(message)->AddVarint(12345, 1);
   };
@@ -341,7 +343,7 @@ TEST_F(DecideTest, WhatIsUnknownInFramesIsCountedAndIgnored) {
   add_to(frame.mutable_attach());
   ASSERT_TRUE(client.stream->Write(frame));
   ASSERT_TRUE(client.Next().has_attached());
-  EXPECT_EQ(unknown("fields"), 1U);
+  EXPECT_EQ(fields(), 1U);
   frame.Clear();
   add_to(&frame);  // what a later release calls a frame
   ASSERT_TRUE(client.stream->Write(frame));
@@ -357,7 +359,7 @@ TEST_F(DecideTest, WhatIsUnknownInFramesIsCountedAndIgnored) {
   ASSERT_TRUE(client.stream->Write(frame));
   EXPECT_EQ(client.NextResult().status(), v1::VERDICT_STATUS_UNKNOWN);
   EXPECT_EQ(unknown("frames"), 1U);
-  EXPECT_EQ(unknown("fields"), 5U);
+  EXPECT_EQ(fields(), 5U);
 }
 
 TEST_F(DecideTest, ClientThatVanishesIsAnsweredForByTheDefault) {

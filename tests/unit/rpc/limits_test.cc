@@ -53,7 +53,7 @@ class LimitsTest : public RpcTest {
   }
 
   std::uint64_t Unknown(const std::string& method) {
-    return registry.AddCounter("postern_rpc_unknown_requests_total", "", {{"method", method}})
+    return registry.AddCounter("postern_rpc_unknown_fields_total", "", {{"method", method}})
         .value();
   }
 };

@@ -68,36 +68,5 @@ TEST_F(WorkersTest, QueriesDoNotKeepOperatorsOut) {
 }
 
 // Rows that are being moved are in no queue where they could be found.
-TEST_F(WorkersTest, ACancellationWaitsUntilRowsAreMoved) {
-  Gate rerouting, cancelling;
-  std::atomic<bool> both = false;
-  operations.on_call = [&](const char* call) {
-    if (call == std::string("Cancel")) return cancelling.Open();
-    rerouting.Open();
-    // Nothing can show that something does not come but time.
-    both = cancelling.Pass(std::chrono::milliseconds(100));
-  };
-  mail::Row row;
-  row.message_id = base::NewId(absl::Now());
-  messages.messages.push_back({{row}});
-  Start();
-  std::thread reroute([&] {
-    v1::RerouteRequest request;
-    request.mutable_scope()->set_domain("*");
-    request.set_to_binding("other");
-    v1::RerouteResponse response;
-    const auto context = Context();
-    EXPECT_TRUE(control_stub->Reroute(context.get(), request, &response).ok());
-  });
-  rerouting.Pass();
-  v1::CancelMessageRequest request;
-  request.set_message_id(row.message_id.ToString());
-  v1::Message message;
-  const auto context = Context();
-  EXPECT_TRUE(delivery_stub->CancelMessage(context.get(), request, &message).ok());
-  reroute.join();
-  EXPECT_FALSE(both);
-}
-
 }  // namespace
 }  // namespace postern::rpc

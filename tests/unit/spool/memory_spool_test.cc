@@ -18,7 +18,7 @@ TEST(MemorySpoolTest, KeepsTheSeamsPromises) {
   ASSERT_TRUE(spool::StoreNow(spool, "content", MakeRows(id, 2)).ok());
   EXPECT_EQ("content", *spool.ReadContent(id));
   EXPECT_EQ(2U, spool.ReadRows(id)->size());
-  EXPECT_TRUE(spool.IsWritten(spool.MarkAttempt(MakeRow(id, 1, 2))));
+  EXPECT_TRUE(spool.IsWritten(spool.MarkAttempt(MakeRow(id, 1, 2), {})));
   EXPECT_FALSE(AllRows(spool)[1].in_doubt);
   spool.Restart();
   EXPECT_FALSE(AllRows(spool)[0].in_doubt);
@@ -36,7 +36,7 @@ TEST(MemorySpoolTest, HoldsAndFailsAsItIsTold) {
   EXPECT_TRUE(absl::IsResourceExhausted(spool::StoreNow(spool, "c", MakeRows(id, 1))));
   EXPECT_EQ(0U, spool.content_count());
   spool.Hold(true);
-  const spool::Ticket ticket = spool.MarkAttempt(MakeRow(id));
+  const spool::Ticket ticket = spool.MarkAttempt(MakeRow(id), {});
   bool written = false;
   spool.WhenWritten(ticket, [&] { written = true; });
   EXPECT_FALSE(written);

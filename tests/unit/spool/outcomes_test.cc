@@ -403,7 +403,7 @@ TEST_F(OutcomesTest, DISABLED_ChildDeliversAndDies) {
     spool->Finish(Settled(id, mail::Disposition::kDelivered), {});
   }
   EXPECT_TRUE(spool->SetConsumerCursor("books", 10).ok());
-  WaitUntilWritten(*spool, spool->MarkAttempt(MakeRow(base::NewId(now_))));
+  WaitUntilWritten(*spool, spool->MarkAttempt(MakeRow(base::NewId(now_)), {}));
   _exit(kSkipExit);
 }
 

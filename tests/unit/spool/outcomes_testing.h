@@ -48,7 +48,7 @@ class OutcomesFixture : public ::testing::Test {
     return id;
   }
   // All that was asked for is written.
-  void Sync() { WaitUntilWritten(*spool_, spool_->MarkAttempt(MakeRow(base::NewId(now_)))); }
+  void Sync() { WaitUntilWritten(*spool_, spool_->MarkAttempt(MakeRow(base::NewId(now_)), {})); }
 
   std::vector<OutcomeRecord> Read(std::uint64_t after = 0, std::size_t most = 1000) {
     auto records = spool_->ReadOutcomes(after, most, std::size_t{1} << 20);

@@ -21,7 +21,7 @@ class RocksSpoolTest : public ::testing::Test {
     spool_ = OpenSpool(dir_.path());
   }
   // A ticket that is written only after all before it.
-  void Settle() { WaitUntilWritten(*spool_, spool_->MarkAttempt(MakeRow(fence_))); }
+  void Settle() { WaitUntilWritten(*spool_, spool_->MarkAttempt(MakeRow(fence_), {})); }
 
   const base::Id fence_ = base::NewId(TestTime() - absl::Hours(1));
   TempDir dir_;
@@ -121,7 +121,7 @@ TEST_F(RocksSpoolTest, DoesNotSyncForAMarkAlone) {
   const base::Id id = base::NewId(TestTime());
   ASSERT_TRUE(StoreNow(*spool_, "content", MakeRows(id, 1)).ok());
   const RocksSpool::WriteCounts before = spool_->counts();
-  WaitUntilWritten(*spool_, spool_->MarkAttempt(MakeRow(id)));
+  WaitUntilWritten(*spool_, spool_->MarkAttempt(MakeRow(id), {}));
   EXPECT_EQ(before.syncs, spool_->counts().syncs);
   EXPECT_EQ(before.batches + 1, spool_->counts().batches);
 }
@@ -147,7 +147,7 @@ TEST_F(RocksSpoolTest, SaysWhenAMarkIsWrittenAndNotBefore) {
     go_on.get_future().wait();
   });
   writer_is_here.get_future().wait();
-  const Ticket ticket = spool_->MarkAttempt(MakeRow(base::NewId(TestTime())));
+  const Ticket ticket = spool_->MarkAttempt(MakeRow(base::NewId(TestTime())), {});
   EXPECT_FALSE(spool_->IsWritten(ticket));
   EXPECT_TRUE(spool_->IsWritten(ticket - 1));
   go_on.set_value();
@@ -166,7 +166,7 @@ TEST_F(RocksSpoolTest, TakesCallsFromManyThreads) {
       for (int i = 0; i < 50; ++i) {
         const base::Id id = base::NewId(TestTime());
         if (StoreNow(*spool_, "content", MakeRows(id, 1)).ok()) ++stored;
-        const Ticket ticket = spool_->MarkAttempt(MakeRow(id));
+        const Ticket ticket = spool_->MarkAttempt(MakeRow(id), {});
         WaitUntilWritten(*spool_, ticket);
         spool_->Update(MakeRow(id), {});
         if (i % 2 == 0) spool_->Remove(id, 1);
@@ -238,7 +238,7 @@ TEST_F(RocksSpoolTest, AgreesWithAModelAfterAThousandRandomOperations) {
       std::vector<mail::Row>& rows = pick()->second;
       mail::Row& row = rows[random() % rows.size()];
       ++row.attempts;
-      spool_->MarkAttempt(row);
+      spool_->MarkAttempt(row, {});
       if (what < 6)
         spool_->Update(row, {});
       else

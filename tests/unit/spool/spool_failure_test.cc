@@ -54,7 +54,7 @@ void ExpectHeldUpAndThenWritten(const std::string& directory, std::unique_ptr<Ro
   updated.attempts = 7;
   spool->Update(updated, {});
   spool->Remove(removed, 1);
-  const Ticket ticket = spool->MarkAttempt(MakeRow(*at));
+  const Ticket ticket = spool->MarkAttempt(MakeRow(*at), {});
   EXPECT_FALSE(spool->IsWritten(ticket));
 
   repair();
@@ -130,7 +130,7 @@ TEST(SpoolFailureChild, DISABLED_DiskFullAtOnce) {
   EXPECT_TRUE(absl::IsResourceExhausted(StoreNow(*spool, content, MakeRows(refused, 1))));
   EXPECT_FALSE(spool->healthy());
   std::filesystem::remove(ballast);
-  WaitUntilWritten(*spool, spool->MarkAttempt(MakeRow(base::NewId(TestTime()))));
+  WaitUntilWritten(*spool, spool->MarkAttempt(MakeRow(base::NewId(TestTime())), {}));
   EXPECT_TRUE(spool->healthy());
   const base::Id fresh = base::NewId(TestTime());
   EXPECT_TRUE(StoreNow(*spool, "content", MakeRows(fresh, 1)).ok());
@@ -219,7 +219,7 @@ TEST(SpoolFailureChild, DISABLED_DiskFullAgainAndAgain) {
       }
     }
     for (; stored.size() > 20; stored.pop_back()) spool->Remove(stored.back(), 1);
-    const Ticket ticket = spool->MarkAttempt(MakeRow(base::NewId(TestTime())));
+    const Ticket ticket = spool->MarkAttempt(MakeRow(base::NewId(TestTime())), {});
     std::filesystem::remove(ballast);
     WaitUntilWritten(*spool, ticket);
     EXPECT_TRUE(spool->healthy());
@@ -279,10 +279,10 @@ TEST(SpoolFailureTest, RefusesStoresBelowTheReserveAndTakesEverythingElse) {
   const auto spool = OpenSpool(dir.path(), std::uint64_t{1} << 60);
   const absl::Status status = StoreNow(*spool, "content", MakeRows(base::NewId(TestTime()), 1));
   EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
-  EXPECT_NE(std::string::npos, status.ToString().find("min_free_bytes")) << status;
+  EXPECT_NE(std::string::npos, status.ToString().find("disk: spool")) << status;
   EXPECT_TRUE(spool->healthy());
   spool->Remove(id, 1);
-  WaitUntilWritten(*spool, spool->MarkAttempt(MakeRow(id)));
+  WaitUntilWritten(*spool, spool->MarkAttempt(MakeRow(id), {}));
   EXPECT_TRUE(AllRows(*spool).empty());
 }
 

@@ -59,8 +59,8 @@ TEST_F(SpoolRecoveryTest, PutsARowInDoubtOnlyIfAnotherProcessLeftItsMark) {
   {
     const auto spool = Open();
     ASSERT_TRUE(StoreNow(*spool, "content", MakeRows(id, 3)).ok());
-    spool->MarkAttempt(MakeRow(id, 0, 3));
-    WaitUntilWritten(*spool, spool->MarkAttempt(MakeRow(id, 2, 3)));
+    spool->MarkAttempt(MakeRow(id, 0, 3), {});
+    WaitUntilWritten(*spool, spool->MarkAttempt(MakeRow(id, 2, 3), {}));
     EXPECT_FALSE(AllRows(*spool)[2].in_doubt);  // its transaction is open
     spool->Update(MakeRow(id, 0, 3), {});
   }
@@ -82,7 +82,7 @@ TEST_F(SpoolRecoveryTest, RemovesTheMarkOfADeadProcessWithItsMessage) {
   {
     const auto spool = Open();
     ASSERT_TRUE(StoreNow(*spool, "content", MakeRows(id, 1)).ok());
-    spool->MarkAttempt(MakeRow(id));
+    spool->MarkAttempt(MakeRow(id), {});
   }
   {
     const auto spool = Open();
@@ -153,7 +153,7 @@ TEST(SpoolCrashChild, DISABLED_StoresAndIsKilled) {
     acked << row.message_id.ToString() << std::endl;
     row.attempts = 1;
     if (i % 2 == 0) spool->Update(row, {});
-    ticket = spool->MarkAttempt(row);
+    ticket = spool->MarkAttempt(row, {});
   }
   WaitUntilWritten(*spool, ticket);
   raise(SIGKILL);
