@@ -90,8 +90,8 @@ void LookAtSwitchFile(config::LiveConfig& live, bridge::PolicySwitch& policy_swi
 
 // Until SIGTERM or SIGINT, which it returns. SIGHUP reads the configuration file again; what ends
 // by itself is looked after once a second.
-int AwaitStop(config::LiveConfig& live, bridge::Bridge& bridge, const sigset_t& signals,
-              const base::Clock& clock) {
+int AwaitStop(config::LiveConfig& live, bridge::Bridge& bridge, delivery::Dispatcher& dispatcher,
+              const sigset_t& signals, const base::Clock& clock) {
   const timespec tick = absl::ToTimespec(absl::Seconds(1));
   constexpr int kTrimTicks = 10;
   base::HeapTrim heap;
@@ -106,6 +106,7 @@ int AwaitStop(config::LiveConfig& live, bridge::Bridge& bridge, const sigset_t& 
     if (live.expires() <= clock.Now()) live.Expire();
     LookAtSwitchFile(live, bridge.policy_switch());
     bridge.EndAged();
+    dispatcher.RefileStrays();
     if (const absl::Status status = rpc::SaveScopes(live.state_directory(), bridge); !status.ok()) {
       base::Log().error("verdicts for scopes: {}", std::string(status.message()));
     }
@@ -264,7 +265,7 @@ int Run(config::LiveConfig& live, const rpc::ServerOptions& rpc_options, const s
   std::fflush(stdout);
   base::NotifyManager("READY=1");
 
-  const int signal_number = AwaitStop(live, bridge, signals, clock);
+  const int signal_number = AwaitStop(live, bridge, dispatcher, signals, clock);
   base::NotifyManager("STOPPING=1");
   const absl::Duration budget = config::SettingsOf(*live.in_force().config).drain_budget;
   base::Log().info("signal {}: ending within {}", signal_number, absl::FormatDuration(budget));

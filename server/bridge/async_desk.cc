@@ -85,7 +85,7 @@ VerdictResult QuestionDesk::AnswerAsync(const StreamPtr& stream, ProviderState::
   standing.decision = Decision::kShutdown;
   standing.then = verdict.then;
   standing.reason = verdict.reason;
-  EndNow(provider, standing, step);
+  EndNow(provider, standing, /*stands=*/false, step);
   return ResultFor(verdict, VerdictStatus::kStored, WhyIgnored(*provider, step.now));
 }
 

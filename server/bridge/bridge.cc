@@ -338,6 +338,10 @@ hooks::VerdictSource::Asked Bridge::Ask(hooks::DeliveryConstruct& construct, boo
   return parts_->desk.Ask(construct, wait_allowed, std::move(wake));
 }
 
+absl::Time Bridge::DeadlineOf(std::uint64_t question, const hooks::DeliveryConstruct& construct) {
+  return parts_->desk.DeadlineOf(question, construct);
+}
+
 void Bridge::Settle(std::uint64_t question, hooks::DeliveryConstruct& construct) {
   parts_->desk.Settle(question, construct);
 }

@@ -195,6 +195,7 @@ class Bridge final : public hooks::VerdictSource, public hooks::SessionObserver 
   // hooks::VerdictSource
   Asked Ask(hooks::DeliveryConstruct& construct, bool wait_allowed,
             std::function<void()> wake) override;
+  absl::Time DeadlineOf(std::uint64_t question, const hooks::DeliveryConstruct& construct) override;
   void Settle(std::uint64_t question, hooks::DeliveryConstruct& construct) override;
   void OnVerdict(const hooks::DeliveryConstruct& construct,
                  const hooks::ShutdownVerdict& verdict) override;

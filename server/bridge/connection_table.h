@@ -75,8 +75,6 @@ struct PendingQuestion {
   std::vector<Part> parts;
   std::function<void()> wake;  // empty: nobody waits (any more)
   absl::Time asked_at, deadline, closed_at;
-  absl::Time last_deadline;                    // of its parts
-  absl::Time cut_at = absl::InfiniteFuture();  // a part's default ends the session then
   bool closed = false;
   bool settled = false;
 

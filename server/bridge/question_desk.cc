@@ -76,7 +76,7 @@ hooks::VerdictSource::Asked QuestionDesk::Ask(hooks::DeliveryConstruct& construc
     if (shadowed) TellShadows(*match, construct, step);
     connection.question = std::move(fresh);
     question.id = next_question_.fetch_add(1, std::memory_order_relaxed);
-    question.asked_at = question.deadline = question.last_deadline = now;
+    question.asked_at = question.deadline = now;
 
     for (Part& part : question.parts) part.provider->CountQuestion();
     for (Part& part : question.parts) TryAtOnce(part, wait_allowed, step);
@@ -195,15 +195,35 @@ void QuestionDesk::Send(Part& part, const hooks::DeliveryConstruct& construct, c
   }
   part.holds_place = true;
   PendingQuestion& pending = *step.connection.question;
-  pending.last_deadline = std::max(pending.last_deadline, part.deadline);
-  // The first SHUTDOWN ends the question, a default's too: nobody is waited for any longer. While
-  // the provider's SHUTDOWNs do not count, neither does this one.
-  if (pending.parts.size() > 1 &&
-      DefaultFor(part, DefaultCause::kTimeout, step) == DefaultVerdict::kShutdown &&
-      !provider.Suppressed(step.now)) {
-    pending.cut_at = std::min(pending.cut_at, part.deadline);
+  SetDeadline(pending, step);
+}
+
+void QuestionDesk::SetDeadline(PendingQuestion& question, const Step& step) const {
+  absl::Time last = absl::InfinitePast();
+  absl::Time cut = absl::InfiniteFuture();
+  for (const Part& part : question.parts) {
+    if (part.state != Part::State::kOpen || !part.holds_place) continue;
+    last = std::max(last, part.deadline);
+    // The first SHUTDOWN ends the question, a default's too: nobody is waited for any longer. While
+    // the provider's SHUTDOWNs do not count, neither does this one.
+    if (DefaultFor(part, DefaultCause::kTimeout, step) == DefaultVerdict::kShutdown &&
+        !part.provider->Suppressed(step.now) && !ThrownSwitch(*part.provider)) {
+      cut = std::min(cut, part.deadline);
+    }
   }
-  pending.deadline = std::min(pending.last_deadline, pending.cut_at);
+  question.deadline = std::min(last, cut);
+}
+
+absl::Time QuestionDesk::DeadlineOf(std::uint64_t id, const hooks::DeliveryConstruct& construct) {
+  ConnectionTable::Shard& shard = connections_.ShardOf(construct.connection_info->id);
+  base::MutexLock lock(shard.mu);
+  Connection* connection = shard.Find(construct.connection_info->id);
+  if (connection == nullptr || !connection->question) return absl::InfinitePast();
+  PendingQuestion& question = *connection->question;
+  if (question.id != id || question.settled || question.closed) return absl::InfinitePast();
+  Effects effects;
+  SetDeadline(question, Step{*connection, clock_.Steady(), effects});
+  return question.deadline;
 }
 
 void QuestionDesk::Settle(std::uint64_t id, hooks::DeliveryConstruct& construct) {

@@ -48,6 +48,7 @@ class QuestionDesk {
   // See hooks::VerdictSource.
   hooks::VerdictSource::Asked Ask(hooks::DeliveryConstruct& construct, bool wait_allowed,
                                   std::function<void()> wake);
+  absl::Time DeadlineOf(std::uint64_t question, const hooks::DeliveryConstruct& construct);
   void Settle(std::uint64_t question, hooks::DeliveryConstruct& construct);
 
   // Ends the connections that have become too old for what stands for them. See Bridge::EndAged.
@@ -142,7 +143,11 @@ class QuestionDesk {
                       const Step& step);
   VerdictResult StandFor(const ProviderPtr& provider, const ConnectionTarget& target,
                          const Verdict& verdict, const Step& step);
-  void EndNow(const ProviderPtr& provider, const Standing& standing, const Step& step);
+  // `stands`: a question at the next boundary finds it, unless it is withdrawn.
+  // Of the parts that are open: the last one's, or before it the first of one whose default ends
+  // the session.
+  void SetDeadline(PendingQuestion& question, const Step& step) const;
+  void EndNow(const ProviderPtr& provider, const Standing& standing, bool stands, const Step& step);
   // Keeps or withdraws what stands for the connection, and counts those that age.
   void SetStanding(ProviderState& state, std::optional<Standing> standing);
 

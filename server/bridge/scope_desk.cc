@@ -131,7 +131,8 @@ void QuestionDesk::SweepConnection(const ProviderPtr& provider, const ScopeBatch
     if (part->state != Part::State::kAnswered || !part->shuts_down()) return;
   } else {
     if (!standing.Due(connection.deliveries, step.now - connection.opened)) return;
-    EndNow(provider, standing, step);
+    // A rule that recycles may be gone when the session asks.
+    EndNow(provider, standing, /*stands=*/!rule->target.recycle, step);
     if (!step.effects.end) return;
   }
   for (ScopeBatch::Scope* scope : scopes) {
@@ -175,7 +176,7 @@ void QuestionDesk::EndIfAged(const std::vector<ProviderPtr>& ruling, const Step&
     if (!standing.ages() || !standing.Due(connection.deliveries, step.now - connection.opened)) {
       return false;
     }
-    EndNow(provider, standing, step);
+    EndNow(provider, standing, /*stands=*/true, step);
     return step.effects.end != nullptr;
   };
   for (std::size_t i = 0; i < connection.providers.size(); ++i) {  // EndNow finds it, adds none

@@ -218,7 +218,7 @@ VerdictResult QuestionDesk::StandFor(const ProviderPtr& provider, const Connecti
     }
   } else if (verdict.decision == Decision::kShutdown &&
              standing.Due(connection.deliveries, step.now - connection.opened)) {
-    EndNow(provider, standing, step);
+    EndNow(provider, standing, /*stands=*/true, step);
     if (step.effects.end) return ResultFor(verdict, VerdictStatus::kApplied);
   }
   return ResultFor(verdict, VerdictStatus::kStored,
@@ -232,11 +232,13 @@ void QuestionDesk::SetStanding(ProviderState& state, std::optional<Standing> sta
   state.standing = std::move(standing);
 }
 
-void QuestionDesk::EndNow(const ProviderPtr& provider, const Standing& standing, const Step& step) {
+void QuestionDesk::EndNow(const ProviderPtr& provider, const Standing& standing, bool stands,
+                          const Step& step) {
   if (ThrownSwitch(*provider)) return;
   if (!standing.recycles && !ShutdownCounts(provider, step)) return;
   step.effects.end = step.connection.info;
   step.effects.end_verdict.shutdown = true;
+  step.effects.end_verdict.stands = stands;
   step.effects.end_verdict.cause = mail::CloseCause::kRemotePolicy;
   step.effects.end_verdict.provider = provider->name();
   step.effects.end_verdict.reason = standing.reason;

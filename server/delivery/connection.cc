@@ -260,12 +260,13 @@ asio::awaitable<ConnectionEnd> Connection::Attempt(Pair& pair,
       co_return end;
   }
   DialPlan to_walk = plan;
-  co_return co_await Walk(pair, std::move(to_walk), turn);
+  co_return co_await Walk(pair, options, std::move(to_walk), turn);
 }
 
 // Host by host in the order of the plan, until one takes mail.
-asio::awaitable<ConnectionEnd> Connection::Walk(Pair& pair, DialPlan plan,
-                                                std::unique_ptr<HostTable::Turn>& turn) {
+asio::awaitable<ConnectionEnd> Connection::Walk(
+    Pair& pair, const std::shared_ptr<const mail::DeliveryOptions>& options, DialPlan plan,
+    std::unique_ptr<HostTable::Turn>& turn) {
   ConnectionEnd end;
   Refusals refusals;
   std::vector<std::string> unreachable;
@@ -273,7 +274,6 @@ asio::awaitable<ConnectionEnd> Connection::Walk(Pair& pair, DialPlan plan,
   std::size_t prohibited = 0;
   std::size_t dialled = 0;
   bool reached_out = false;  // dialled, and not kept from it by a fault of ours
-  const std::shared_ptr<const mail::DeliveryOptions> options = pair.options();
   for (std::size_t i = 0; i < plan.targets.size(); ++i) {
     const DialTarget& target = plan.targets[i];
     if (IsProhibited(target.endpoint.address(), options->prohibited_hosts)) {

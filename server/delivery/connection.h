@@ -41,8 +41,9 @@ class Connection {
   static asio::awaitable<void> FailActive(
       Pair& pair, const std::shared_ptr<const mail::DeliveryOptions>& options,
       const std::shared_ptr<const mail::Reply>& reply);
-  static asio::awaitable<ConnectionEnd> Walk(Pair& pair, DialPlan plan,
-                                             std::unique_ptr<HostTable::Turn>& turn);
+  static asio::awaitable<ConnectionEnd> Walk(
+      Pair& pair, const std::shared_ptr<const mail::DeliveryOptions>& options, DialPlan plan,
+      std::unique_ptr<HostTable::Turn>& turn);
   // A fault of ours, of which the pair's attempt is told if it is news.
   static ConnectionEnd NoteLocalFault(Pair& pair, const mail::ConnectionInfo& info,
                                       const net::ConnectResult& result, bool v6,

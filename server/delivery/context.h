@@ -31,6 +31,7 @@ struct Context {
   hooks::HookPoint& hook_point;
   DeliveryMetrics& metrics;
   PairBoard board{};
+  std::atomic<bool> strays{false};  // rows may be in the queue of a gateway that is theirs no more
   HostTable hosts{};
   LocalFaults local_faults{};
   OpenRows open_rows{};

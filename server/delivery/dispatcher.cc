@@ -156,7 +156,13 @@ void Dispatcher::ConfigurationChanged(std::optional<std::vector<std::string>> dn
     scheduler->Post(
         [each = scheduler.get(), dns_servers] { each->ConfigurationChanged(dns_servers); });
   }
-  if (started_) operator_.Refile();
+  if (!started_) return;
+  operator_.Refile();
+  context_.strays.store(true);  // what was submitted meanwhile may have been filed as before
+}
+
+void Dispatcher::RefileStrays() {
+  if (context_.strays.exchange(false)) operator_.Refile();
 }
 
 void Dispatcher::RequestShutdown(const mail::ConnectionInfo& connection,

@@ -58,6 +58,9 @@ class Dispatcher final : public Control, public hooks::SessionControl {
   // Another configuration is in force: pairs and sessions look at it now. Thread: any.
   void ConfigurationChanged(std::optional<std::vector<std::string>> dns_servers,
                             std::uint64_t max_message_bytes);
+  // Once a second: files anew what was in a session when the gateway changed. Thread: one that may
+  // wait for the disk.
+  void RefileStrays();
 
   // hooks::SessionControl
   void RequestShutdown(const mail::ConnectionInfo& connection,

@@ -159,6 +159,8 @@ class Pair {
   std::size_t ConnectionGoal() const;
   // QueueInfo::waiting_for.
   std::optional<mail::RequeueReason> WaitingFor(absl::Time steady) const;
+  // From being held for ResolveMessage: it is due now.
+  void Release(queue::QueuedRow& row);
   // True when nothing is left of the row, which is then finished.
   bool CancelledMeanwhile(queue::RowPtr& row);
   void OpenConnections();

@@ -119,12 +119,14 @@ void Pair::Cancel(const mail::Row& wanted, const Cancellation& cancellation) {
     return;
   }
   recorder_.Cancel(*row, cancellation.recipients, cancellation.reply);
-  if (row->row.final()) {
-    recorder_.Finish(queue_.Take(key), {});
-  } else {
-    recorder_.Save(*row, {});  // it keeps its place
-  }
   scheduler_.MaintainSoon(this);
+  if (row->row.final()) return recorder_.Finish(queue_.Take(key), {});
+  if (!IsHeld(row->row) || row->row.in_doubt) return recorder_.Save(*row, {});  // keeps its place
+  // It was held for who has just been withdrawn.
+  queue::RowPtr released = queue_.Take(key);
+  Release(*released);
+  recorder_.Save(*released, {});
+  Add(std::move(released));
 }
 
 bool Pair::CancelledMeanwhile(queue::RowPtr& row) {
@@ -133,12 +135,18 @@ bool Pair::CancelledMeanwhile(queue::RowPtr& row) {
   const std::vector<Cancellation> asked = std::move(found->second);
   cancellations_.erase(found);
   for (const Cancellation& one : asked) recorder_.Cancel(*row, one.recipients, one.reply);
+  if (IsHeld(row->row) && !row->row.in_doubt) Release(*row);
   if (row->row.final()) {
     recorder_.Finish(std::move(row), {});
     return true;
   }
   recorder_.Save(*row, {});
   return false;
+}
+
+void Pair::Release(queue::QueuedRow& row) {
+  row.row.next_attempt = context_.clock.Now();
+  row.row.reason = mail::RequeueReason::kFlushed;
 }
 
 std::uint64_t Pair::Resolve(const mail::Row& wanted, Resolution resolution) {
@@ -163,8 +171,7 @@ std::uint64_t Pair::Resolve(const mail::Row& wanted, Resolution resolution) {
     return 1;
   }
   // Those who wait for another attempt, among them who was never in doubt.
-  row->row.next_attempt = context_.clock.Now();
-  row->row.reason = mail::RequeueReason::kFlushed;
+  Release(*row);
   recorder_.Save(*row, {});
   Add(std::move(row));
   return 1;

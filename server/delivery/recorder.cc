@@ -48,6 +48,7 @@ void Recorder::Cancel(queue::QueuedRow& row, const std::vector<std::string>& add
       Set(row, recipient, mail::Disposition::kCancelled, reply);
     }
   }
+  if (row.row.in_doubt) row.row.NoteDoubt();
 }
 
 void Recorder::Set(const queue::QueuedRow& row, mail::Recipient& recipient,

@@ -331,6 +331,8 @@ asio::awaitable<void> Session::Quit() {
 
 void Session::Close() {
   phase_ = "closed";
+  // Rows that it had were not there to be filed anew.
+  if (!SpeakAlike(*options_, *pair_.options())) context_.strays.store(true);
   stream_->Close();
   context_.metrics.Closed(*cause_).Add();
   context_.metrics.session_deliveries.Observe(static_cast<double>(deliveries_));
@@ -361,7 +363,8 @@ void Session::Wake() {
 }
 
 void Session::RequestShutdown(const hooks::ShutdownVerdict& verdict) {
-  if (!requested_.has_value()) requested_ = verdict;
+  // An operator's word holds, whatever becomes of a client's.
+  if (!requested_.has_value() || verdict.cause == CloseCause::kAdmin) requested_ = verdict;
   Wake();
 }
 

@@ -130,12 +130,19 @@ asio::awaitable<bool> Session::Deliver(queue::RowPtr row) {
     observer->OnDeliveryAttempt(info_, report);
   }
   if (session_over) NoteLost();
-  // What a client has said meanwhile stands with the bridge, unless it was taken back: the question
-  // finds it, and is answered by it.
-  const bool by_client = requested_.has_value() && requested_->cause == CloseCause::kRemotePolicy;
-  if (by_client && context_.hook_point.has_should_session_shutdown()) requested_.reset();
-  const bool ending = session_over || CheckLimits() || EndRequested();
+  // What a client has said meanwhile is asked for where it stands: it may have been taken back.
+  std::optional<hooks::ShutdownVerdict> said;
+  if (requested_.has_value() && requested_->cause == CloseCause::kRemotePolicy &&
+      context_.hook_point.has_should_session_shutdown()) {
+    said = std::exchange(requested_, std::nullopt);
+  }
+  bool ending = session_over || CheckLimits();
+  const bool drains = context_.draining.load(std::memory_order_relaxed);
+  if (!ending && (!said.has_value() || cause_.has_value() || drains)) ending = EndRequested();
   const bool go_on = co_await AskHooks(batch, report, ending);
+  // It was said once, of what was open then, and stands nowhere.
+  const bool holds = said.has_value() && !said->stands && !requested_.has_value();
+  if (holds) requested_ = std::move(said);
   co_return go_on && !ending;
 }
 
@@ -227,7 +234,8 @@ void Session::Apply(queue::RowPtr row, const Batch& batch, const Judgement& judg
   if (judgement.in_doubt) context_.metrics.in_doubt.Add();
   if (judgement.pair_back_off) {
     pair_.BackOff(judgement.reason, std::make_shared<const mail::Reply>(judgement.decisive));
-  } else if (judgement.reason != mail::RequeueReason::kConnectionLost) {
+  } else if (judgement.reason != mail::RequeueReason::kConnectionLost &&
+             judgement.reason != mail::RequeueReason::kSessionEnded) {
     pair_.NoteSuccess();
   }
   Settle(std::move(row), judgement, attempt);

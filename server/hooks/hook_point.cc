@@ -84,6 +84,9 @@ class Question {
   }
   asio::steady_timer& timer() { return timer_; }
 
+  // Its deadline has come: some may have more time.
+  void Renew() { current_.deadline = source_.DeadlineOf(current_.question, construct_); }
+
   // Once for a question that was not settled by Ask(); later calls do nothing.
   void Settle() {
     if (std::exchange(current_.settled, true)) return;
@@ -155,12 +158,14 @@ asio::awaitable<ShutdownVerdict> HookPoint::AskShouldSessionShutdown(DeliveryCon
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   Question question(executor, *source_, construct);
   question.Ask(/*wait_allowed=*/!session_over);
-  if (!session_over && question.StartWait(clock_.Steady())) {
+  for (bool waits = !session_over; waits && question.StartWait(clock_.Steady());) {
     std::error_code cancelled_by_wake;
     auto token = asio::redirect_error(asio::use_awaitable, cancelled_by_wake);
     if (wait != nullptr) wait->timer_ = &question.timer();
     co_await question.timer().async_wait(token);
     if (wait != nullptr) wait->timer_ = nullptr;
+    waits = !cancelled_by_wake;
+    if (waits) question.Renew();
   }
   question.Settle();
   verdict = CallChain(construct, session_over);

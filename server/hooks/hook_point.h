@@ -40,6 +40,10 @@ class VerdictSource {
   virtual Asked Ask(DeliveryConstruct& construct, bool wait_allowed,
                     std::function<void()> wake) = 0;
 
+  // When the question is to be settled, as it stands now: later than it was when who would have
+  // ended it has answered. Asked when the deadline of before has come; the past: at once.
+  virtual absl::Time DeadlineOf(std::uint64_t question, const DeliveryConstruct& construct) = 0;
+
   // Fills `construct.remote` with what has arrived; what has not takes its default. Called exactly
   // once for each question that was not settled, after `wake` or at the deadline. Reads what has
   // arrived before deciding that an answer is missing.

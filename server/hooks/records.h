@@ -77,6 +77,7 @@ struct ShutdownVerdict {
   absl::Duration hold;          // > 0: no new connection for the pair for so long
   absl::Duration avoid_host;    // > 0: not to this host for so long
   bool result_ignored = false;  // the session was ending anyway
+  bool stands = false;          // asked for before a boundary: the chain, called there, finds it
 };
 
 // What hooks/types.h calls delivery_construct, for one call of smtp_should_session_shutdown.

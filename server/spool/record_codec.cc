@@ -289,10 +289,9 @@ absl::StatusOr<mail::Row> DecodeRow(absl::string_view key, absl::string_view val
   row.index = RowIndex(key);
   if (row.index >= row.row_count) return absl::DataLossError("a row's index is out of range");
   // Written before recipients had it: any of them may be the one.
-  if (row.in_doubt) {
-    row.NoteDoubt();
-    if (!row.in_doubt) row.Doubt({});
-  }
+  const bool says_who = std::any_of(row.recipients.begin(), row.recipients.end(),
+                                    [](const mail::Recipient& r) { return r.in_doubt; });
+  if (row.in_doubt && !says_who) row.Doubt({});
   row.pair = pairs != nullptr ? pairs->Intern(std::move(decoder.pair()))
                               : std::make_shared<const mail::PairKey>(std::move(decoder.pair()));
   return std::move(row);

@@ -84,6 +84,17 @@ class OnlySomeAreInDoubt(Resolving):
         self.daemon.wait_dispositions(ident, "DELIVERED")
         self.assertEqual([m.recipients for m in self.sink.messages], [["q@a.test"]])
 
+    def test_who_is_left_when_the_one_in_doubt_is_cancelled_is_sent_it(self):
+        self.dns.domain("a.test")
+        self.sink.rule("body", times=1, drop=True)
+        ident = self.daemon.submit(["r@a.test", "q@a.test"])
+        self.daemon.wait_message(ident, lambda m: m.rows[0].in_doubt and not m.rows[0].in_session)
+        self.daemon.delivery.CancelMessage(delivery_pb2.CancelMessageRequest(
+            message_id=ident, recipients=["r@a.test"]), timeout=scaled(20))
+        message = self.daemon.wait_dispositions(
+            ident, {"r@a.test": "CANCELLED", "q@a.test": "DELIVERED"})
+        self.assertFalse(message.rows[0].in_doubt)
+
     def test_a_process_that_dies_has_written_whom_it_offered(self):
         self.dns.domain("a.test")
         self.sink.rule("body", times=1, hang=True)

@@ -57,6 +57,23 @@ TEST_F(DeadlineTest, AnAnswerBeforeTheOwnDeadlineStillCounts) {
   EXPECT_FALSE(session->Settle());
 }
 
+TEST_F(DeadlineTest, TheOthersHaveTheirTimeWhenTheQuickOneHasSaidKeep) {
+  Client quick = Attach(Quick(DefaultVerdict::kShutdown)), slow = Attach("slow");
+  const absl::Time start = clock.Steady();
+  session->Ask();
+  clock.Advance(absl::Milliseconds(10));
+  EXPECT_EQ(quick.Answer(*session, 1, Decision::kKeep).status, VerdictStatus::kApplied);
+  clock.Advance(absl::Milliseconds(40));
+  EXPECT_EQ(session->Deadline(), start + absl::Seconds(5));
+  clock.Advance(absl::Milliseconds(150));
+  EXPECT_EQ(slow.Answer(*session, 1, Decision::kShutdown).status, VerdictStatus::kApplied);
+  EXPECT_EQ(session->Deadline(), absl::InfinitePast()) << "it is decided";
+  EXPECT_TRUE(session->Settle());
+  EXPECT_EQ(session->construct.remote->provider, "slow");
+  EXPECT_EQ(Count(Status("slow"), DefaultCause::kTimeout), 0u);
+  ExpectBalance();
+}
+
 TEST_F(DeadlineTest, LateIsCountedFromTheOwnDeadlineOn) {
   Client quick = Attach(Quick(DefaultVerdict::kKeep)), slow = Attach("slow");
   session->Ask();

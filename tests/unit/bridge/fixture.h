@@ -119,6 +119,9 @@ class FakeSession {
     return asked;
   }
 
+  // Its deadline as it is now.
+  absl::Time Deadline() { return bridge_.DeadlineOf(asked.question, construct); }
+
   // Reads the answer, calls the chain and tells what came of it.
   bool Settle() {
     if (!asked.settled) bridge_.Settle(asked.question, construct);

@@ -43,6 +43,10 @@ class FakeSource final : public VerdictSource {
     result.deadline = deadline = clock_.Steady() + wait;
     return result;
   }
+  absl::Time DeadlineOf(std::uint64_t question, const DeliveryConstruct&) override {
+    EXPECT_EQ(question, 42u);
+    return on_deadline ? on_deadline() : absl::InfinitePast();
+  }
   void Settle(std::uint64_t question, DeliveryConstruct& construct) override {
     ++settled;
     EXPECT_EQ(question, 42u);
@@ -58,6 +62,7 @@ class FakeSource final : public VerdictSource {
   absl::Duration wait = kFar;
   std::optional<ShutdownVerdict> answer;
   std::function<void()> on_ask, on_settle;
+  std::function<absl::Time()> on_deadline;  // none: it is to be settled
 
   int asked = 0, settled = 0;
   bool wait_was_allowed = false;
@@ -118,13 +123,14 @@ class HookPointTest : public HooksTest {
   asio::awaitable<void> Call(asio::io_context& io, bool session_over) {
     // Runs before the call returns exactly when the call gives the thread away.
     asio::post(io, [this] { gave_thread_away_ = !verdict_.has_value(); });
-    verdict_ = co_await point_->AskShouldSessionShutdown(construct_, session_over);
+    verdict_ = co_await point_->AskShouldSessionShutdown(construct_, session_over, &wait_);
   }
 
   FixedClock clock_;
   FakeSource source_{clock_};
   std::unique_ptr<HookPoint> point_;
   DeliveryConstruct construct_;
+  VerdictWait wait_;
   std::optional<ShutdownVerdict> verdict_;
   bool gave_thread_away_ = false;
   int native_[2] = {0, 0};  // what NativeJudge returns; how often it was called
@@ -184,6 +190,40 @@ TEST_F(HookPointTest, DoesNotSuspendForAQuestionThatIsSettledAtOnce) {
   EXPECT_EQ(source_.settled, 0);
   EXPECT_TRUE(verdict_->shutdown);
   EXPECT_EQ(source_.verdicts.size(), 1u);
+}
+
+TEST_F(HookPointTest, WaitsOnWhereSomeHaveMoreTime) {
+  AddBridge();
+  source_.wait = absl::Milliseconds(1);
+  source_.answer = RemoteShutdown();
+  asio::io_context io;
+  int looked = 0;
+  source_.on_deadline = [&] {
+    ++looked;
+    EXPECT_EQ(source_.settled, 0);
+    asio::post(io, source_.wake);
+    return clock_.Steady() + kFar;
+  };
+  Spawn(io, &source_);
+  io.run();
+  EXPECT_EQ(looked, 1);
+  EXPECT_EQ(source_.settled, 1);
+  EXPECT_TRUE(verdict_->shutdown);
+}
+
+TEST_F(HookPointTest, AWaitIsEndedBeforeItsTime) {
+  AddBridge();
+  source_.on_deadline = [] {
+    ADD_FAILURE() << "who is ended does not wait on";
+    return absl::InfinitePast();
+  };
+  asio::io_context io;
+  source_.on_ask = [&] { asio::post(io, [this] { wait_.End(); }); };
+  Spawn(io, &source_);
+  io.run();
+  EXPECT_EQ(source_.settled, 1);
+  EXPECT_FALSE(verdict_->shutdown);
+  wait_.End();  // nobody waits
 }
 
 TEST_F(HookPointTest, WaitsUntilWokenFromAnotherThread) {
