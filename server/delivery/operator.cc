@@ -267,7 +267,7 @@ absl::StatusOr<MessageView> Operator::Cancel(const base::Id& message_id,
     base::MutexLock lock(rows_mu_);
     const absl::StatusOr<MessageView> message =
         messages_.Get(message_id, MessageSource::History::kNo);
-    if (!message.ok()) return message;
+    if (!message.ok()) return message.status();
     Cancellation cancellation;
     absl::StatusOr<std::vector<std::string>> found = FindRecipients(*message, recipients);
     if (!found.ok()) return found.status();
@@ -287,7 +287,7 @@ absl::StatusOr<MessageView> Operator::Resolve(const base::Id& message_id, const 
     base::MutexLock lock(rows_mu_);
     const absl::StatusOr<MessageView> message =
         messages_.Get(message_id, MessageSource::History::kNo);
-    if (!message.ok()) return message;
+    if (!message.ok()) return message.status();
     ForEachRow(*message, [&](Pair& pair, const mail::Row& row) {
       if (domain.empty() || DomainOf(row) == domain) settled += pair.Resolve(row, resolution);
     });

@@ -241,11 +241,11 @@ RowKey::RowKey(const base::Id& id, std::uint16_t index) {
   bytes_[18] = kMarkSuffix;
 }
 
-std::shared_ptr<const mail::PairKey> PairInterner::Intern(mail::PairKey pair) {
+std::shared_ptr<const mail::PairKey> PairInterner::Intern(const mail::PairKey& pair) {
   const auto found = pairs_.find(pair);
   if (found != pairs_.end()) return found->second;
   auto shared = std::make_shared<const mail::PairKey>(pair);
-  pairs_.emplace(std::move(pair), shared);
+  pairs_.emplace(pair, shared);
   return shared;
 }
 
@@ -292,7 +292,7 @@ absl::StatusOr<mail::Row> DecodeRow(absl::string_view key, absl::string_view val
   const bool says_who = std::any_of(row.recipients.begin(), row.recipients.end(),
                                     [](const mail::Recipient& r) { return r.in_doubt; });
   if (row.in_doubt && !says_who) row.Doubt({});
-  row.pair = pairs != nullptr ? pairs->Intern(std::move(decoder.pair()))
+  row.pair = pairs != nullptr ? pairs->Intern(decoder.pair())
                               : std::make_shared<const mail::PairKey>(std::move(decoder.pair()));
   return std::move(row);
 }

@@ -46,7 +46,7 @@ inline std::uint16_t RowIndex(absl::string_view key) {
 // Lets rows of the same pair share one PairKey. Not thread-safe; lives as long as one scan.
 class PairInterner {
  public:
-  std::shared_ptr<const mail::PairKey> Intern(mail::PairKey pair);
+  std::shared_ptr<const mail::PairKey> Intern(const mail::PairKey& pair);
 
  private:
   absl::flat_hash_map<mail::PairKey, std::shared_ptr<const mail::PairKey>> pairs_;
