@@ -143,7 +143,7 @@ struct Connection {
   std::uint32_t last_number = 0;
   std::unique_ptr<PendingQuestion> question;
   std::vector<ProviderState> providers;
-  bool told_to_end = false;              // by QuestionDesk::EndAged, once
+  bool told_to_end = false;              // by QuestionDesk::EndAged, once until it asks
   std::array<absl::Time, 4> closings{};  // of question n at [n % 4], for "how late"
   LastDecision last;
 

@@ -66,6 +66,7 @@ hooks::VerdictSource::Asked QuestionDesk::Ask(hooks::DeliveryConstruct& construc
     connection.deliveries = construct.deliveries;
     connection.attempts = construct.attempts;
     connection.last = LastDecision{};
+    connection.told_to_end = false;  // it asks instead: what it was told may have been withdrawn
 
     auto fresh = std::make_unique<PendingQuestion>();
     PendingQuestion& question = *fresh;

@@ -35,6 +35,21 @@ TEST_F(AgeTest, AnIdleConnectionEndsWhenItIsAsOldAsWasSaidOfIt) {
   EXPECT_EQ(Ended(), 1u) << "a session is told once";
 }
 
+TEST_F(AgeTest, WhoWasSparedByAWithdrawalIsEndedWhenItIsSaidAgain) {
+  Client client = Attach("p");
+  FakeSession session(*bridge, clock);
+  session.Connect();
+  client.Stand(session, Decision::kShutdown, 0, absl::Seconds(10));
+  clock.Advance(absl::Seconds(10));
+  ASSERT_EQ(Ended(), 1u) << "it is in a transaction";
+  client.Stand(session, Decision::kAbstain);
+  session.Ask();
+  EXPECT_FALSE(session.Settle()) << "and lives on";
+  client.Stand(session, Decision::kShutdown, 0, absl::Seconds(20));
+  clock.Advance(absl::Seconds(10));
+  EXPECT_EQ(Ended(), 2u);
+}
+
 TEST_F(AgeTest, SoDoThoseOfAScopeUnlessTheirOwnWordHolds) {
   Client client = Attach("p");
   FakeSession old(*bridge, clock, "a.example"), kept(*bridge, clock, "a.example"),
