@@ -163,8 +163,9 @@ asio::awaitable<ShutdownVerdict> HookPoint::AskShouldSessionShutdown(DeliveryCon
     auto token = asio::redirect_error(asio::use_awaitable, cancelled_by_wake);
     if (wait != nullptr) wait->timer_ = &question.timer();
     co_await question.timer().async_wait(token);
+    const bool ended = wait != nullptr && std::exchange(wait->ended_, false);
     if (wait != nullptr) wait->timer_ = nullptr;
-    waits = !cancelled_by_wake;
+    waits = !cancelled_by_wake && !ended;
     if (waits) question.Renew();
   }
   question.Settle();

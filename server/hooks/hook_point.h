@@ -59,12 +59,15 @@ class VerdictWait {
  public:
   // Does nothing while nobody waits.
   void End() {
-    if (timer_ != nullptr) timer_->cancel();
+    if (timer_ == nullptr) return;
+    ended_ = true;  // a timer whose time has just come cannot be cancelled any more
+    timer_->cancel();
   }
 
  private:
   friend class HookPoint;
   asio::steady_timer* timer_ = nullptr;
+  bool ended_ = false;
 };
 
 class HookPoint {

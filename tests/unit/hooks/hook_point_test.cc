@@ -6,6 +6,8 @@
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
+#include <chrono>
 #include <thread>
 
 #include "hooks/core/post_initiate_connection_smtp.h"
@@ -15,15 +17,18 @@
 namespace postern::hooks {
 namespace {
 
-constexpr absl::Duration kFar = absl::Seconds(4);
+// Not to be waited for. The hook point looks again every five seconds, also when it stands still.
+constexpr absl::Duration kFar = absl::Hours(1);
 
 class FixedClock final : public base::Clock {
  public:
   absl::Time Now() const override { return absl::FromUnixMicros(1'700'000'000'000'042); }
-  absl::Time Steady() const override { return system_.Steady(); }
+  absl::Time Steady() const override { return stopped_at_.value_or(system_.Steady()); }
+  void Stop() { stopped_at_ = system_.Steady(); }
 
  private:
   base::SystemClock system_;
+  std::optional<absl::Time> stopped_at_;
 };
 
 class FakeSource final : public VerdictSource {
@@ -45,7 +50,7 @@ class FakeSource final : public VerdictSource {
   }
   absl::Time DeadlineOf(std::uint64_t question, const DeliveryConstruct&) override {
     EXPECT_EQ(question, 42u);
-    return on_deadline ? on_deadline() : absl::InfinitePast();
+    return on_deadline ? on_deadline() : deadline;
   }
   void Settle(std::uint64_t question, DeliveryConstruct& construct) override {
     ++settled;
@@ -62,7 +67,7 @@ class FakeSource final : public VerdictSource {
   absl::Duration wait = kFar;
   std::optional<ShutdownVerdict> answer;
   std::function<void()> on_ask, on_settle;
-  std::function<absl::Time()> on_deadline;  // none: it is to be settled
+  std::function<absl::Time()> on_deadline;  // none: it is as it was
 
   int asked = 0, settled = 0;
   bool wait_was_allowed = false;
@@ -194,6 +199,7 @@ TEST_F(HookPointTest, DoesNotSuspendForAQuestionThatIsSettledAtOnce) {
 
 TEST_F(HookPointTest, WaitsOnWhereSomeHaveMoreTime) {
   AddBridge();
+  clock_.Stop();  // or the millisecond may be over before the wait begins
   source_.wait = absl::Milliseconds(1);
   source_.answer = RemoteShutdown();
   asio::io_context io;
@@ -224,6 +230,30 @@ TEST_F(HookPointTest, AWaitIsEndedBeforeItsTime) {
   EXPECT_EQ(source_.settled, 1);
   EXPECT_FALSE(verdict_->shutdown);
   wait_.End();  // nobody waits
+}
+
+TEST_F(HookPointTest, AWaitIsEndedInTheMomentOfItsDeadline) {
+  AddBridge();
+  source_.wait = absl::Milliseconds(2);
+  source_.on_deadline = [] {
+    ADD_FAILURE() << "who is ended does not wait on";
+    return absl::InfinitePast();
+  };
+  asio::io_context io;
+  asio::steady_timer before(io);
+  source_.on_ask = [&] {
+    before.expires_after(std::chrono::milliseconds(1));
+    before.async_wait([this](std::error_code) { wait_.End(); });
+    // The loop finds both times over at once: neither wait can be cancelled any more.
+    asio::post(io, [this] {
+      while (clock_.Steady() <= source_.deadline) {
+      }
+    });
+  };
+  Spawn(io, &source_);
+  io.run();
+  EXPECT_EQ(source_.settled, 1);
+  EXPECT_FALSE(verdict_->shutdown);
 }
 
 TEST_F(HookPointTest, WaitsUntilWokenFromAnotherThread) {
