@@ -129,11 +129,11 @@ absl::Status LiveConfig::Change(State next) {
   if (!sink_) return absl::UnavailableError("the service starts or ends");
   ++next.generation;
   if (absl::Status status = Write(next); !status.ok()) return status;
-  {
+  sink_(*next.config(), next.generation);
+  {  // last: who reads the generation may rely on it
     base::MutexLock lock(mu_);
     state_ = next;
   }
-  sink_(*next.config(), next.generation);
   base::Log().info("config: generation {} is in force, {}", next.generation,
                    next.applied != nullptr ? absl::StrCat("applied by ", Who(next.provenance))
                                            : absl::StrCat("from ", file_));

@@ -1,7 +1,6 @@
 // Variables of the environment over the file.
 #include "server/config/environment.h"
 
-#include <filesystem>
 #include <fstream>
 #include <map>
 
@@ -115,7 +114,8 @@ TEST(Environment, DoesNotOpenPlaintextToTheNetwork) {
 }
 
 TEST(Environment, ADirectoryWithoutCertificatesChangesNothingButSaysWhatToMount) {
-  const auto loaded = With({{"POSTERN_TLS_DIRECTORY", testing::TempDir()}});
+  const TempDirectory empty;
+  const auto loaded = With({{"POSTERN_TLS_DIRECTORY", empty.path()}});
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   EXPECT_EQ(loaded->config.DebugString(), LoadText("f", kFile)->config.DebugString());
   EXPECT_THAT(loaded->notes, ElementsAre(HasSubstr("Mount tls.crt, tls.key and ca.crt")));
@@ -123,10 +123,9 @@ TEST(Environment, ADirectoryWithoutCertificatesChangesNothingButSaysWhatToMount)
 
 // A directory as certificates are mounted.
 std::string MountedCertificates() {
-  const std::string directory = absl::StrCat(testing::TempDir(), "/mounted-tls");
-  std::filesystem::create_directories(directory);
-  std::ofstream(absl::StrCat(directory, "/tls.crt")) << "certificate";
-  return directory;
+  static const TempDirectory directory;
+  std::ofstream(absl::StrCat(directory.path(), "/tls.crt")) << "certificate";
+  return directory.path();
 }
 
 TEST(Environment, MountedCertificatesServeTlsOnAllAddressesBesideTheSockets) {

@@ -4,7 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <stdlib.h>
+
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -20,6 +24,25 @@ inline std::vector<std::string> Errors(const std::string& yaml) {
   EXPECT_EQ(loaded.status().code(), absl::StatusCode::kInvalidArgument);
   return absl::StrSplit(std::string(loaded.status().message()), '\n');
 }
+
+// A directory that no other process has, which goes with it.
+class TempDirectory {
+ public:
+  TempDirectory() {
+    std::string name = (std::filesystem::temp_directory_path() / "postern-config-XXXXXX").string();
+    path_ = mkdtemp(name.data());
+  }
+  ~TempDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TempDirectory(const TempDirectory&) = delete;
+  TempDirectory& operator=(const TempDirectory&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
 
 // The shortest good file is this line; what follows begins in line 2.
 inline constexpr char kServer[] = "server: {spool_directory: /s}\n";

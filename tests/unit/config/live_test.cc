@@ -131,12 +131,15 @@ TEST_F(LiveConfigTest, TellsTheSinkOfEachChange) {
   std::vector<std::string> told;
   live->SetSink(nullptr, [&](const v1::Config& config, std::uint64_t generation) {
     told.push_back(absl::StrCat(generation, ":", config.options().max_retries()));
+    // Who reads the generation may rely on it: it is told last.
+    EXPECT_EQ(live->in_force().generation, generation - 1);
   });
   ASSERT_TRUE(live->Apply(Request(4)).ok());
   Write("options: {max_retries: 5}\n");
   live->Reload();
   live->Reload();
   EXPECT_THAT(told, ElementsAre("2:4", "3:5"));
+  EXPECT_EQ(live->in_force().generation, 3U);
 }
 
 TEST_F(LiveConfigTest, WhatCannotBeWrittenIsNotPutInForce) {

@@ -105,7 +105,8 @@ domains:
 }
 
 TEST(SessionOptions, APasswordIsTheFirstLineOfItsFile) {
-  const std::string path = ::testing::TempDir() + "/password";
+  const TempDirectory directory;
+  const std::string path = directory.path() + "/password";
   const auto read = [&path](const std::string& content) {
     std::ofstream(path, std::ios::binary) << content;
     return ReadPassword(path);
