@@ -18,14 +18,15 @@ class ReplicaTest : public BridgeTest {
       sessions.back()->Connect();
     }
   }
-  // Who is asked about it and gets its events; the question is answered.
+  // Who is asked about it and gets its events; the question is answered. One that the other is
+  // asked is cancelled: ten in a row that run out of time would open the breaker, and chance makes
+  // such rows.
   bool Belongs(FakeSession& session, Client& client) {
     session.Ask();
     const Received received = client.Take();
     const bool asked = !received.questions.empty();
     EXPECT_EQ(asked, !received.events.empty());
     if (asked) client.Answer(session, received.questions.back().number, Decision::kKeep);
-    clock.Advance(absl::Milliseconds(100));
     session.Settle();
     client.Take();
     return asked;

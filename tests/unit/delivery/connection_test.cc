@@ -23,6 +23,7 @@ int NoOption(int, int, int, const void*, socklen_t) {
 TEST_F(ConnectionTest, TheHookIsToldThatThereIsNoSocket) {
   const net::SocketCalls calls{NoSocket, ::setsockopt};
   context_.socket_calls = &calls;
+  clock_.Stop();  // within one period
   Start();
   Submit({"r@a.test"});
   EXPECT_EQ(WaitEvents(1), (Lines{"a.test: SOCKET"}));
@@ -33,6 +34,7 @@ TEST_F(ConnectionTest, TheHookIsToldThatAnOptionCannotBeSet) {
   const net::SocketCalls calls{::socket, NoOption};
   context_.socket_calls = &calls;
   options_.at("default").bind_ipv4 = "127.0.0.1";
+  clock_.Stop();  // within one period
   Start();
   Submit({"r@a.test"});
   EXPECT_EQ(WaitEvents(1), (Lines{"a.test: IOCTL"}));
@@ -63,8 +65,10 @@ TEST_F(ConnectionTest, ABindingIsTriedAgainWhenItsPeriodIsOver) {
   context_.socket_calls = &calls;
   Start();
   Submit({"r@a.test"});
-  // One for each period, of one second and then of two.
-  EXPECT_EQ(WaitEvents(2), (Lines{"a.test: SOCKET", "a.test: SOCKET"}));
+  // One for each period, of one second and then of two; on a slow machine a third is over, too.
+  Lines lines = WaitEvents(2);
+  lines.resize(2);
+  EXPECT_EQ(lines, (Lines{"a.test: SOCKET", "a.test: SOCKET"}));
   dispatcher_->Stop();
 }
 

@@ -145,14 +145,14 @@ class DeliveryTest : public hooks::HooksTest {
   // Waits until so many calls were made; all of them, as lines.
   std::vector<std::string> WaitEvents(std::size_t count) {
     std::unique_lock<std::mutex> lock(events_.mu);
-    const bool came = events_.changed.wait_for(lock, std::chrono::seconds(20),
+    const bool came = events_.changed.wait_for(lock, std::chrono::seconds(60),
                                                [&] { return events_.lines.size() >= count; });
     EXPECT_TRUE(came) << count << " events";
     return events_.lines;
   }
   // Waits until the queue is as `is` says.
   QueueInfo WaitQueue(const std::string& domain, const std::function<bool(const QueueInfo&)>& is) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (std::chrono::steady_clock::now() < deadline) {
       for (QueueInfo& queue : dispatcher_->ListQueues(domain, "")) {
         if (is(queue)) return std::move(queue);

@@ -127,6 +127,7 @@ class ManyRowsTest : public DeliveryTest {
     mail::Row row;
     row.message_id = last_ = base::NewId(clock_.Now());
     if (first_.empty()) first_ = last_;
+    ids_.push_back(last_);
     row.pair = std::make_shared<const mail::PairKey>(mail::PairKey{domain, "default"});
     row.sender = "s@source.test";
     row.created = clock_.Now() - absl::Hours(1);
@@ -155,6 +156,7 @@ class ManyRowsTest : public DeliveryTest {
   using Counts = std::pair<std::uint64_t, std::uint64_t>;
   mail::Scope everything_{"*", ""};
   base::Id first_, last_;
+  std::vector<base::Id> ids_;
 };
 
 TEST_F(ManyRowsTest, AllActiveRowsOfADomainThatTakesNoMailFail) {
@@ -162,7 +164,7 @@ TEST_F(ManyRowsTest, AllActiveRowsOfADomainThatTakesNoMailFail) {
   known_["null.test"].outcome = dns::MxOutcome::kNullMx;
   options_.at("default").routes.clear();
   Start();
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (spool_.row_count() > kAll && std::chrono::steady_clock::now() < until) {
     std::this_thread::yield();
   }
@@ -194,36 +196,41 @@ TEST_F(ManyRowsTest, AllRowsMoveToAnotherBinding) {
   EXPECT_EQ(Waiting("other"), (Counts{0, kAll}));
 }
 
+// A call waits for the disk for five seconds. One that gives up while the next is at work shows
+// nothing, and is no fault on a slow machine: two others are tried.
 TEST_F(ManyRowsTest, WhoWaitsForTheDiskDoesNotKeepTheNextCallFromItsWork) {
   Operations& operations = Operate();
-  spool_.Hold(true);
-  std::atomic<int> over{0};
-  std::vector<std::thread> calls;
-  const auto cancel = [&](const base::Id& id) {
-    calls.emplace_back([&operations, &over, id] {
-      (void)operations.Cancel(id, {}, "");
-      ++over;
-    });
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  const auto wait_for_rows = [&](std::uint64_t rows) {
+    while (Waiting("").second > rows && std::chrono::steady_clock::now() < until) {
+      std::this_thread::yield();
+    }
+    EXPECT_EQ(Waiting(""), (Counts{0, rows}));
   };
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  const auto wait_for = [until](const auto& is) {
-    while (!is() && std::chrono::steady_clock::now() < until) std::this_thread::yield();
-  };
-  cancel(first_);
-  wait_for([&] { return Waiting("").second == kAll - 1; });
-  cancel(last_);
-  wait_for([&] { return Waiting("").second == kAll - 2; });
-  EXPECT_EQ(Waiting(""), (Counts{0, kAll - 2}));
-  EXPECT_EQ(over, 0) << "both wait for the disk";
-  spool_.Hold(false);
-  for (std::thread& call : calls) call.join();
+  bool side_by_side = false;
+  for (std::size_t next = 0; next < 6 && !side_by_side; next += 2) {
+    spool_.Hold(true);
+    std::atomic<int> over{0};
+    std::vector<std::thread> calls;
+    for (const std::size_t i : {next, next + 1}) {
+      calls.emplace_back([&operations, &over, id = ids_[i]] {
+        (void)operations.Cancel(id, {}, "");
+        ++over;
+      });
+      wait_for_rows(kAll - i - 1);
+    }
+    side_by_side = over == 0;
+    spool_.Hold(false);
+    for (std::thread& call : calls) call.join();
+  }
+  EXPECT_TRUE(side_by_side) << "both wait for the disk";
 }
 
 TEST_F(ManyRowsTest, ACancellationFindsARowThatIsOnItsWayToAnotherBinding) {
   Operations& operations = Operate();
   spool_.Hold(true);
   std::thread reroute([&] { (void)operations.Reroute(everything_, "other"); });
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (Waiting("other").second < kAll && std::chrono::steady_clock::now() < until) {
     std::this_thread::yield();
   }

@@ -47,7 +47,15 @@ asio::awaitable<void> Keep(asio::awaitable<Answer> answer, Answer& out) {
 
 class CaresResolverTest : public ::testing::Test {
  protected:
-  CaresResolverTest() { Restart({}); }
+  CaresResolverTest() { Restart(Patient()); }
+
+  // Asks each question once and waits for every answer, however slow the machine is.
+  static ResolverOptions Patient() {
+    ResolverOptions options;
+    options.channel.try_timeout = kLong;
+    options.straggler_wait = kLong;
+    return options;
+  }
 
   void Restart(ResolverOptions options) {
     options.channel.servers = {server_.address()};
@@ -94,6 +102,11 @@ class CaresResolverTest : public ::testing::Test {
     server_.Records("mx1.example.com", kTypeA, {A("mx1.example.com", 300, "192.0.2.1")});
     server_.Records("mx1.example.com", kTypeAaaa, {Aaaa("mx1.example.com", 300, "2001:db8::1")});
     server_.Records("mx2.example.com", kTypeA, {A("mx2.example.com", 300, "192.0.2.2")});
+  }
+
+  // Returns when all of it is in the cache.
+  void KnowExample() {
+    while (resolver_->Cached("example.com") == nullptr) Mail("example.com");
   }
 
   asio::io_context io_;
@@ -167,12 +180,10 @@ TEST_F(CaresResolverTest, DefersOnAMalformedAnswer) {
 
 TEST_F(CaresResolverTest, DefersWhenTheTimeIsUp) {
   server_.Silence("slow.test", kTypeMx);
-  const auto start = std::chrono::steady_clock::now();
+  // Long before the first try is over.
   const Answer answer = Mail("slow.test", absl::Milliseconds(50));
   EXPECT_EQ(answer->outcome, MxOutcome::kTemporary);
   EXPECT_EQ(answer->error, "time-out for MX of slow.test");
-  // Long before the first try's 3 s are over.
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
 }
 
 TEST_F(CaresResolverTest, GivesUpASilentServerAfterItsTries) {
@@ -183,8 +194,13 @@ TEST_F(CaresResolverTest, GivesUpASilentServerAfterItsTries) {
 }
 
 TEST_F(CaresResolverTest, GoesOnWithoutALookupThatHangs) {
-  Restart({.straggler_wait = absl::Milliseconds(20)});
+  ResolverOptions options = Patient();
+  options.straggler_wait = absl::Milliseconds(20);
+  Restart(options);
   ScriptExample();
+  server_.Records("mx2.example.com", kTypeA, {A("mx2.example.com", 30, "192.0.2.2")});
+  KnowExample();
+  clock_.now += absl::Seconds(30);  // all but this one address is known still
   server_.Silence("mx2.example.com", kTypeA);
   const Answer answer = Mail("example.com");
   EXPECT_THAT(Shown(*answer),
@@ -194,8 +210,13 @@ TEST_F(CaresResolverTest, GoesOnWithoutALookupThatHangs) {
 }
 
 TEST_F(CaresResolverTest, WaitsForTheBestHostUntilTheDeadlineBeforeItTakesAWorseOne) {
-  Restart({.straggler_wait = absl::ZeroDuration()});
+  ResolverOptions options = Patient();
+  options.straggler_wait = absl::ZeroDuration();
+  Restart(options);
   ScriptExample();
+  server_.Records("mx2.example.com", kTypeA, {A("mx2.example.com", 600, "192.0.2.2")});
+  KnowExample();
+  clock_.now += absl::Seconds(300);  // the worse host is known still
   server_.Silence("mx1.example.com", kTypeA);
   server_.Silence("mx1.example.com", kTypeAaaa);
   const auto start = std::chrono::steady_clock::now();
@@ -306,17 +327,18 @@ TEST_F(CaresResolverTest, RefusesNamesThatAreTooLongForDns) {
 }
 
 TEST_F(CaresResolverTest, LetsQueriesBeyondTheLimitWaitTheirTurn) {
-  Restart({.channel = {.max_queries = 1}});
+  ResolverOptions options = Patient();
+  options.channel.max_queries = 1;
+  Restart(options);
   ScriptExample();
   EXPECT_EQ(Mail("example.com")->targets.size(), 3U);
 }
 
 TEST_F(CaresResolverTest, ReportsAServerThatCannotBeReached) {
-  std::string closed;
-  {
-    asio::ip::udp::socket socket(io_, {asio::ip::address_v4::loopback(), 0});
-    closed = absl::StrCat("127.0.0.1:", socket.local_endpoint().port());
-  }
+  // Keeps the port from others; what does not come from its peer finds no socket there.
+  asio::ip::udp::socket socket(io_, {asio::ip::address_v4::loopback(), 0});
+  socket.connect({asio::ip::address_v4::loopback(), 9});
+  const std::string closed = absl::StrCat("127.0.0.1:", socket.local_endpoint().port());
   auto made = CaresResolver::Create(io_, {.channel = {.servers = {closed}}}, clock_);
   ASSERT_TRUE(made.ok()) << made.status();
   resolver_ = *std::move(made);

@@ -145,17 +145,14 @@ TEST_F(ChainTest, CountsEveryCallOfSeveralThreads) {
   EXPECT_EQ(ListProviders()[0].calls, 4000u);
 }
 
-TEST_F(ChainTest, LogsASlowCallWithItsModuleOnceASecond) {
+TEST_F(ChainTest, LogsASlowCallWithItsModule) {
   RegisterNative("sloth",
                  [&] { register_core_post_initiate_connection_smtp_hook_last(Dawdle, nullptr); });
   Raise(3);
-  const std::string first = log();
-  EXPECT_THAT(first, HasSubstr("post_initiate_connection_smtp: provider sloth took "));
-  Raise(3);
-  EXPECT_EQ(log(), first);
+  EXPECT_THAT(log(), HasSubstr("post_initiate_connection_smtp: provider sloth took "));
 }
 
-TEST_F(ChainTest, LogsASlowCallAgainASecondLater) {
+TEST_F(ChainTest, LogsASlowCallAgainASecondLaterAndNotBefore) {
   const Provider provider{.name = "sloth"};
   LinkBase link("some_hook", &provider);
   link.CountCall(0, 1'500'000);

@@ -60,6 +60,9 @@ class RawClient {
 
 class HttpServerTest : public ::testing::Test {
  protected:
+  // Nobody is cut for being on a slow machine, unless a test wants it.
+  HttpServerTest() { options_.time_limit = absl::Minutes(1); }
+
   void Start() {
     options_.address = "127.0.0.1:0";
     if (!options_.metrics) options_.metrics = [this] { return registry_.Render(); };
@@ -194,7 +197,11 @@ TEST_F(HttpServerTest, CutsClientsThatDoNotRead) {
   Start();
   RawClient slow(server_->port());
   slow.Send("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
-  EXPECT_EQ(Get("/livez")->status, 200);  // waits for the only place, which the other must leave
+  // Waits for the only place, which the other must leave. On a slow machine this one is cut, too.
+  auto answer = Get("/livez");
+  for (int i = 0; i < 100 && !answer; ++i) answer = Get("/livez");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 200);
 }
 
 TEST_F(HttpServerTest, RefusesLargeBodies) {

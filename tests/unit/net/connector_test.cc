@@ -57,12 +57,9 @@ TEST(ConnectorTest, ConnectsFromTheSourceAddress) {
 
 TEST(ConnectorTest, CallsARefusalConnect) {
   asio::io_context io;
-  tcp::endpoint nobody;
-  {
-    tcp::acceptor acceptor(io, tcp::endpoint(kLoopback, 0));
-    nobody = acceptor.local_endpoint();
-  }
-  const ConnectResult result = Dial(io, nobody);
+  // Keeps its port from others, and does not listen.
+  const tcp::socket nobody(io, tcp::endpoint(kLoopback, 0));
+  const ConnectResult result = Dial(io, nobody.local_endpoint());
   EXPECT_EQ(result.failure, ConnectFailure::kConnect);
   EXPECT_EQ(result.stream, nullptr);
   EXPECT_EQ(result.detail, "Connection refused");
@@ -143,11 +140,8 @@ TEST(ConnectorTest, TellsFaultsOfThisMachineFromTheHosts) {
   EXPECT_EQ(ResultWith({NoFamily, ::setsockopt}).fault, LocalFault::kFamily);
   EXPECT_EQ(ResultWith({::socket, NoOption}).fault, LocalFault::kMachine);
   asio::io_context io;
-  tcp::endpoint nobody;
-  {
-    tcp::acceptor acceptor(io, tcp::endpoint(kLoopback, 0));
-    nobody = acceptor.local_endpoint();
-  }
+  const tcp::socket bound(io, tcp::endpoint(kLoopback, 0));  // and does not listen
+  const tcp::endpoint nobody = bound.local_endpoint();
   EXPECT_EQ(Dial(io, nobody).fault, LocalFault::kNone);
   EXPECT_EQ(Dial(io, nobody, asio::ip::make_address("198.51.100.1")).fault, LocalFault::kSource);
 }

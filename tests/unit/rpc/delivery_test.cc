@@ -241,7 +241,7 @@ TEST_F(DeliveryTest, ClientsThatVanishLeaveNothingBehind) {
   context->TryCancel();
   client.join();
   EXPECT_EQ(stream->Finish().error_code(), StatusCode::CANCELLED);
-  server->Shutdown(absl::Seconds(10));  // both calls have ended, though nothing is stored
+  server->Shutdown(absl::Seconds(60));  // both calls have ended, though nothing is stored
   for (int i = 0; i < 2; ++i) {
     FakeIntake::Pending pending = intake.Take(0);
     pending.done(FakeIntake::ReceiptFor(pending.submission));
@@ -262,7 +262,7 @@ TEST_F(DeliveryTest, AStreamThatTheServiceEndsIsNotOk) {
   auto watch = grpc::health::v1::Health::NewStub(channel)->Watch(watch_context.get(), {});
   grpc::health::v1::HealthCheckResponse health;
   ASSERT_TRUE(watch->Read(&health));
-  std::thread stop([&] { server->Shutdown(absl::Seconds(30)); });
+  std::thread stop([&] { server->Shutdown(absl::Seconds(60)); });
   while (watch->Read(&health)) continue;
   EXPECT_EQ(watch->Finish().error_code(), StatusCode::UNAVAILABLE);
   ASSERT_TRUE(stream->Write(frame));  // is read, and nothing behind it

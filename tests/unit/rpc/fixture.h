@@ -21,6 +21,7 @@
 #include "server/bridge/bridge.h"
 #include "server/rpc/convert_hooks.h"
 #include "server/rpc/server.h"
+#include "tests/unit/rpc/test_clock.h"
 
 namespace postern::rpc {
 
@@ -394,7 +395,7 @@ class FakeSession {
     return !asked.settled;
   }
   // False when the answer has not come within `limit`.
-  bool AwaitWake(absl::Duration limit = absl::Seconds(20)) {
+  bool AwaitWake(absl::Duration limit = absl::Seconds(60)) {
     base::MutexLock lock(mu_);
     const auto until = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(limit);
     while (!woken_) {
@@ -429,9 +430,7 @@ inline constexpr char kToken[] = "0123456789abcdef";
 
 class RpcTest : public testing::Test {
  protected:
-  RpcTest() {
-    policy.timeout = absl::Seconds(5);  // far above what a loaded machine needs
-  }
+  RpcTest() { policy.timeout = absl::Seconds(5); }
   ~RpcTest() override {
     server.reset();
     bridge.reset();
@@ -469,7 +468,7 @@ class RpcTest : public testing::Test {
     return request;
   }
 
-  base::SystemClock clock;
+  TestClock clock;
   base::Registry registry;
   mail::BindingTable bindings;
   bridge::PolicyOptions policy;

@@ -424,7 +424,7 @@ TEST_F(OutcomesTest, AClientThatVanishesAndAServerThatEndsLeaveNothing) {
   gone.End();
   Client left = Open(Consumer("others"));
   ASSERT_TRUE(left.Read());
-  server->Shutdown(absl::Seconds(5));
+  server->Shutdown(absl::Seconds(60));
   EXPECT_EQ(left.End().error_code(), StatusCode::UNAVAILABLE);
 }
 

@@ -91,7 +91,6 @@ TEST_F(RightsInForceTest, AnIdentityThatIsGoneStopsWatching) {
 }
 
 TEST_F(RightsInForceTest, AnIdentityThatIsGoneIsAskedNoMoreQuestions) {
-  policy.timeout = absl::Seconds(5);
   Start();
   auto context = Mine();
   auto stream = Attach(context.get());

@@ -48,6 +48,7 @@ class ScopeFileTest : public RpcTest {
     session.info.pair =
         std::make_shared<const mail::PairKey>(mail::PairKey{std::move(domain), std::move(binding)});
     session.Connect();
+    clock.Advance(absl::Nanoseconds(1));
     EXPECT_FALSE(session.Ask());
     const bool ended = session.Settle().shutdown;
     session.Close();

@@ -39,6 +39,7 @@ class WatchTest : public RpcTest {
 };
 
 TEST_F(WatchTest, EventsComeInBatchesWithoutHoles) {
+  limits.linger = absl::Seconds(1);  // however slowly they are made, there is company to wait for
   Start();
   Stream stream = Watch({});
   constexpr int kEvents = 2000;
@@ -146,7 +147,7 @@ TEST_F(WatchTest, OtherEpochBeginsWithAGap) {
 TEST_F(WatchTest, StreamIsToldOfTheDrainAndEndsWithTheServer) {
   Start();
   Stream stream = Watch({});
-  server->Shutdown(absl::Seconds(10));
+  server->Shutdown(absl::Seconds(60));
   EXPECT_TRUE(stream.Next().has_draining());
   EXPECT_EQ(stream.Next().frame_case(), v1::WatchResponse::FRAME_NOT_SET);
   EXPECT_EQ(stream.reader->Finish().error_code(), StatusCode::UNAVAILABLE);

@@ -36,8 +36,9 @@ class Gate {
 using WorkersTest = RpcTest;
 
 TEST_F(WorkersTest, QueriesDoNotKeepOperatorsOut) {
-  Gate gate;
-  messages.on_list = [&gate] { gate.Pass(); };
+  // The worker outlives this test's locals when an expectation below has failed.
+  const auto gate = std::make_shared<Gate>();
+  messages.on_list = [gate] { gate->Pass(); };
   Start();
   struct Query {
     std::unique_ptr<grpc::ClientContext> context = Context();
@@ -63,7 +64,7 @@ TEST_F(WorkersTest, QueriesDoNotKeepOperatorsOut) {
   v1::SuspendResponse response;
   const auto context = Context();
   EXPECT_TRUE(control_stub->Suspend(context.get(), request, &response).ok());
-  gate.Open();
+  gate->Open();
   for (std::size_t i = 1; i < queries.size(); ++i) ASSERT_TRUE(cq.Next(&tag, &ok));
 }
 
