@@ -91,7 +91,7 @@ class Container:
         run(*inside, "link", "set", "eth0", "up")
         return self
 
-    def wait_ready(self, timeout=20):
+    def wait_ready(self, timeout=60):
         def ready():
             if not self.running():
                 raise AssertionError(f"the container ended\n{self.logs()}")
@@ -139,7 +139,7 @@ class Container:
                            stdin=content)
         return json.loads(out)["message_id"]
 
-    def stop(self, patience=10):
+    def stop(self, patience=60):
         """SIGTERM, and SIGKILL after `patience` s; (exit code, seconds from the signal to the end).
 
         The seconds are those between the daemon's own line and the end of its process: without
