@@ -34,7 +34,7 @@ class Admission(Scenario):
         self.assertEqual(refusal.retry_after.seconds, 5)
         status, body = self.daemon.get("/readyz")
         self.assertEqual((status, body.split(":")[0]), (503, "queue"))
-        self.assertEqual(self.daemon.get("/livez")[0], 200)
+        eventually(lambda: self.daemon.get("/livez")[0] == 200, what="live")
         self.assertEqual(self.daemon.metric("postern_admission_open"), 0)
         self.assertEqual(self.daemon.metric("postern_admission_closed", cause="queue"), 1)
         self.assertEqual(self.daemon.metric("postern_admission_refused_total", cause="queue"), 2)

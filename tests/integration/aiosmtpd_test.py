@@ -1,11 +1,12 @@
 """Delivery to a receiver that no one here wrote: python3-aiosmtpd."""
 
+import socket
 import threading
 import unittest
 
 from aiosmtpd.controller import Controller
 
-from scenario import ONE_CONNECTION, Scenario
+from scenario import ONE_CONNECTION, Scenario, scaled
 
 
 class Recorder:
@@ -27,16 +28,27 @@ class Recorder:
         return "250 Accepted"
 
 
+class Receiver(Controller):
+    """Keeps its port from the beginning: one that was free a moment ago may be another test's."""
+
+    def __init__(self, handler, **options):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        super().__init__(handler, hostname="127.0.0.1", port=self.listener.getsockname()[1],
+                         ready_timeout=scaled(20), server_hostname="sink.test", **options)
+
+    def _create_server(self):
+        return self.loop.create_server(self._factory_invoker, sock=self.listener)
+
+
 class Aiosmtpd(Scenario):
     config = ONE_CONNECTION
 
     def start(self, **options):
         self.recorder = Recorder()
-        port = self.free_port()
-        controller = Controller(self.recorder, hostname="127.0.0.1", port=port, **options)
-        controller.start()
-        self.addCleanup(controller.stop)
-        self.make_daemon(options={"remote_smtp_port": port}).start()
+        receiver = Receiver(self.recorder, **options)
+        receiver.start()
+        self.addCleanup(receiver.stop)
+        self.make_daemon(options={"remote_smtp_port": receiver.port}).start()
         self.dns.domain("a.test")
 
     def test_takes_the_mail(self):

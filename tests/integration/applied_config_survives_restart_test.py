@@ -54,9 +54,11 @@ class AppliedConfigSurvivesRestart(Scenario):
         self.assertEqual(answer.generation, 3)
 
     def test_one_with_a_duration_ends_by_itself(self):
-        self.apply(7, duration=duration_pb2.Duration(seconds=1))
+        self.apply(7, duration=duration_pb2.Duration(seconds=3600))
         self.assertTrue(self.daemon.get_config().applied.HasField("until"))
-        answer = self.daemon.wait_generation(3, timeout=20)
+        # Nobody can look at it for sure before it is over.
+        self.apply(8, duration=duration_pb2.Duration(seconds=1))
+        answer = self.daemon.wait_generation(4, timeout=20)
         self.assertFalse(answer.config.options.HasField("max_retries"))
 
     def test_a_damaged_state_is_named_and_not_guessed_at(self):

@@ -3,11 +3,11 @@
 import unittest
 
 from postern.v1 import types_pb2
-from scenario import ONE_CONNECTION, Scenario
+from scenario import LASTING_CONNECTION, Scenario
 
 
 class ChainCalledAfterFailedAttempt(Scenario):
-    config = ONE_CONNECTION
+    config = LASTING_CONNECTION
 
     def test_after_550_at_mail(self):
         self.check("mail", 550, "FAILED")

@@ -157,8 +157,7 @@ class Cli(Scenario):
         self.daemon.wait_dispositions(ident, "DELIVERED")
 
     def test_suspend_and_queues_and_resume_as_json(self):
-        self.daemon.submit(["r@a.test"])
-        self.sink.wait_messages(1)
+        self.deliver("r@a.test")  # its session idles
         answer, = self.json("suspend", "*", "--reason", "all of it")
         self.assertEqual(answer, {"queues": "1"})
         ident = self.queued("q@a.test")

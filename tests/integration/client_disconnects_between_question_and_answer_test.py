@@ -5,11 +5,11 @@ import unittest
 import grpc
 
 from postern.v1 import types_pb2
-from scenario import ONE_CONNECTION, Scenario, eventually
+from scenario import LASTING_CONNECTION, Scenario, eventually
 
 
 class ClientDisconnectsBetweenQuestionAndAnswer(Scenario):
-    config = ONE_CONNECTION
+    config = LASTING_CONNECTION
 
     def test_the_session_goes_on_when_the_client_vanishes(self):
         self.check(lambda policy: policy.cancel())
@@ -30,8 +30,8 @@ class ClientDisconnectsBetweenQuestionAndAnswer(Scenario):
         leave(policy)
         verdict = watch.wait_event("verdict")
         self.assert_verdict(verdict, "KEEP", "DEFAULT", default_cause="DISCONNECT")
-        # Well before the deadline of 5 s.
-        self.assertLess(verdict.verdict.waited.seconds, 4)
+        # Before the deadline of 5 s, at which the session wakes in any case.
+        self.assertLess(verdict.verdict.waited.seconds, 5)
         self.deliver("two@a.test")
         self.assertEqual(len(self.sink.connections), 1)
         self.assertEqual(self.defaults("policy")["DISCONNECT"], 1)

@@ -22,9 +22,10 @@ class ConnectionLostAfterDot(Scenario):
         self.assertTrue(attempt.in_doubt)
         self.assert_closed(watch.wait_event("connection_closed"), "IO_ERROR")
         self.sink.gates.wait_reached("retry")
-        message = self.daemon.message(ident)
+        # The next connection may be faster than the disk.
+        message = self.daemon.wait_message(ident, lambda m: reason_of(m) == "IN_DOUBT",
+                                           what="reason IN_DOUBT")
         self.assertTrue(message.rows[0].in_doubt)
-        self.assertEqual(reason_of(message), "IN_DOUBT")
         self.sink.gates.release("retry")
         message = self.daemon.wait_dispositions(ident, "DELIVERED")
         self.assertFalse(message.rows[0].in_doubt)
@@ -42,9 +43,10 @@ class ConnectionLostAfterDot(Scenario):
         attempt = watch.wait_event("delivery_attempt").delivery_attempt
         self.assertFalse(attempt.in_doubt)
         self.sink.gates.wait_reached("retry")
-        self.assertEqual(reason_of(self.daemon.message(ident)), "CONNECTION_LOST")
+        self.daemon.wait_message(ident, lambda m: reason_of(m) == "CONNECTION_LOST",
+                                 what="reason CONNECTION_LOST")
         self.sink.gates.release("retry")
-        self.daemon.wait_dispositions(ident, "DELIVERED")
+        self.daemon.wait_dispositions(ident, "DELIVERED", timeout=30)
         self.assertEqual(len(self.sink.transactions), 1)
 
 

@@ -42,6 +42,7 @@ class Delivered(Scenario):
         self.assertEqual(self.sink.wait_closed(1).closed_by, "quit")
 
     def test_sends_several_messages_over_one_connection(self):
+        self.make_daemon(options={"idle_timeout": "1h"}).start()
         self.dns.domain("a.test")
         for i in range(5):
             self.deliver(f"r{i}@a.test")

@@ -55,7 +55,7 @@ class DiskFull(Scenario):
         self.assertGreater(len(stored), 5)
         for ident in stored:
             self.assertEqual(self.daemon.message(ident).message_id, ident)
-        self.assertEqual(self.daemon.get("/livez")[0], 200)
+        eventually(lambda: self.daemon.get("/livez")[0] == 200, what="live")
         with open(os.path.join(self.disk, "filler"), "wb") as file:
             file.write(bytes(2 << 20))
         eventually(lambda: self.daemon.get("/readyz")[1].startswith("disk: "), what="not ready")
@@ -85,7 +85,7 @@ class DiskFull(Scenario):
         eventually(lambda: self.daemon.metric("postern_spool_healthy") == 0, what="unhealthy")
         # Between two attempts to write it is open and does not know better.
         eventually(lambda: self.daemon.get("/readyz")[0] == 503, what="not ready")
-        self.assertEqual(self.daemon.get("/livez")[0], 200)
+        eventually(lambda: self.daemon.get("/livez")[0] == 200, what="live")
         self.dns.forgive("a.test")
         eventually(self.held_by_the_spool, what="a queue that waits for the spool")
         self.assertEqual(self.sink.messages, [])

@@ -47,7 +47,9 @@ class DispositionLog(Scenario):
                           "slow@a.test": "delivered"})
         self.assertEqual(final["slow@a.test"]["sender"], "s@source.test")
         self.assertGreater(final["slow@a.test"]["age"], 0.2)
-        self.assertEqual(self.daemon.metric("postern_disposition_log_lines_total"), 5)
+        # Counted once they are written.
+        eventually(lambda: self.daemon.metric("postern_disposition_log_lines_total") == 5,
+                   what="five lines counted")
         self.assertEqual(self.daemon.metric("postern_disposition_log_dropped_total"), 0)
 
     def test_tells_what_ended_without_an_attempt(self):

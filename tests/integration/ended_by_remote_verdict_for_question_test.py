@@ -3,11 +3,11 @@
 import unittest
 
 from postern.v1 import types_pb2
-from scenario import ONE_CONNECTION, Scenario
+from scenario import LASTING_CONNECTION, Scenario
 
 
 class EndedByRemoteVerdictForQuestion(Scenario):
-    config = ONE_CONNECTION
+    config = LASTING_CONNECTION
 
     def test_shutdown_ends_the_session_with_quit(self):
         self.dns.domain("a.test")

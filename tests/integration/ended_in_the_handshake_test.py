@@ -2,7 +2,8 @@
 
 import unittest
 
-from scenario import ONE_CONNECTION, Scenario, merge, reason_of
+from postern.v1 import control_pb2
+from scenario import ONE_CONNECTION, Scenario, eventually, merge, reason_of
 
 
 class EndedInTheHandshake(Scenario):
@@ -16,8 +17,12 @@ class EndedInTheHandshake(Scenario):
     def the_connection(self):
         self.sink.wait(lambda: any("greeting: hangs" in c.notes() for c in self.sink.connections),
                        10, "the receiver hangs before its greeting")
-        connection, = self.control("ListConnections").connections
-        return connection.connection.connection_id
+
+        # Until the daemon has seen that it is connected, there is no session to end.
+        def session():
+            found, = self.control("ListConnections").connections
+            return found.state != control_pb2.CONNECTION_STATE_DIALING and found
+        return eventually(session, what="a session").connection.connection_id
 
     def expect_another_connection(self, ident):
         """At once: the queue was not put off by its retry_schedule of hours."""

@@ -6,19 +6,19 @@ from google.protobuf import duration_pb2
 from scenario import Scenario, recipient_states
 
 # Long enough for a busy machine to come as far as each scenario wants.
-SHORT = duration_pb2.Duration(seconds=5)
+SHORT = duration_pb2.Duration(seconds=10)
 
 
 class ExpiresInASession(Scenario):
-    config = {"options": {"rcptto_timeout": "10m", "body_timeout": "10m",
-                          "retry_schedule": ["1h"]}}
+    config = {"options": {"mailfrom_timeout": "10m", "rcptto_timeout": "10m",
+                          "body_timeout": "10m", "retry_schedule": ["1h"]}}
 
     def test_before_the_content(self):
         self.dns.domain("a.test")
         self.sink.rule("rcpt", hang=True)
         watch = self.daemon.watch()
         ident = self.daemon.submit(["r@a.test"], message_expiration=SHORT)
-        message = self.daemon.wait_dispositions(ident, "EXPIRED", timeout=20)
+        message = self.daemon.wait_dispositions(ident, "EXPIRED", timeout=30)
         self.assertIn("expired", recipient_states(message)["r@a.test"].last_reply.text)
         self.assert_closed(watch.wait_event("connection_closed"), "TIMEOUT")
         self.assertIn("time was over",
@@ -37,7 +37,7 @@ class ExpiresInASession(Scenario):
         self.dns.domain("b.test")
         other = self.daemon.submit(["r@b.test"], sender="late@source.test",
                                    message_expiration=SHORT)
-        self.daemon.wait_dispositions(other, "EXPIRED", timeout=20)
+        self.daemon.wait_dispositions(other, "EXPIRED", timeout=30)
         self.sink.gates.release("dot")
         self.daemon.wait_dispositions(ident, "DELIVERED")
 

@@ -6,6 +6,8 @@ from scenario import Scenario, recipient_states
 
 
 class FailedOn550(Scenario):
+    config = {"options": {"idle_timeout": "1h"}}
+
     def test_at_mail(self):
         self.check("mail")
 

@@ -13,9 +13,8 @@ def hold(**duration):
 
 
 class HoldByVerdict(Scenario):
-    def held(self, then):
-        """The first delivery's question is answered with SHUTDOWN and this; returns a message that
-        was submitted behind it."""
+    def end_session(self, then):
+        """The first delivery's question is answered with SHUTDOWN and this."""
         self.dns.domain("a.test")
         watch = self.daemon.watch()
         policy = self.daemon.policy("warmup")
@@ -26,6 +25,10 @@ class HoldByVerdict(Scenario):
                 connection_id=question.connection_id, number=question.number))
         self.assertEqual(policy.wait_result(verdict), "APPLIED")
         self.assert_closed(watch.wait_event("connection_closed"), "REMOTE_POLICY", "warmup")
+
+    def held(self, then):
+        """A message that was submitted while the hold was in force."""
+        self.end_session(then)
         eventually(lambda: self.control("ListQueues").suspensions, what="the hold is in force")
         return self.daemon.submit(["two@a.test"])
 
@@ -50,7 +53,10 @@ class HoldByVerdict(Scenario):
         self.assertEqual(list(self.control("ListQueues").suspensions), [])
 
     def test_ends_by_itself(self):
-        ident = self.held(hold(nanos=500_000_000))
+        self.end_session(hold(nanos=500_000_000))
+        # It may be over before anybody can list it.
+        self.daemon.wait_log(r"warmup holds a\.test\S* for 500ms: slow down")
+        ident = self.daemon.submit(["two@a.test"])
         self.daemon.wait_dispositions(ident, "DELIVERED")
         self.assertEqual(len(self.sink.connections), 2)
 

@@ -2,11 +2,11 @@
 
 import unittest
 
-from scenario import ONE_CONNECTION, Scenario, merge
+from scenario import LASTING_CONNECTION, Scenario, merge
 
 
 class LateVerdict(Scenario):
-    config = merge(ONE_CONNECTION, {"policy": {"timeout": "50ms"}})
+    config = merge(LASTING_CONNECTION, {"policy": {"timeout": "50ms"}})
 
     def test_for_a_question_is_counted_and_dropped(self):
         self.dns.domain("a.test")
@@ -20,7 +20,11 @@ class LateVerdict(Scenario):
         result, = [r for r in policy.results if r.verdict_id == late]
         self.assertGreater(result.late_by.seconds + result.late_by.nanos, 0)
         self.deliver("two@a.test")
-        self.assert_closed(watch.wait_event("connection_closed"), "IDLE")
+        self.assert_verdict(watch.wait_events("verdict", 2)[1], "KEEP", "DEFAULT",
+                            default_cause="TIMEOUT")
+        # It idles until something else ends it.
+        self.suspend("a.test")
+        self.assert_closed(watch.wait_event("connection_closed"), "SUSPENDED")
         self.assertEqual([m.connection for m in self.sink.messages], [1, 1])
         self.assertEqual(self.results("policy"), {"LATE": 1})
         self.assert_accounted("policy")

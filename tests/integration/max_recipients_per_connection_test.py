@@ -2,11 +2,11 @@
 
 import unittest
 
-from scenario import ONE_CONNECTION, Scenario, merge
+from scenario import LASTING_CONNECTION, Scenario, merge
 
 
 class MaxRecipientsPerConnection(Scenario):
-    config = merge(ONE_CONNECTION, {"options": {"max_recipients_per_connection": 3}})
+    config = merge(LASTING_CONNECTION, {"options": {"max_recipients_per_connection": 3}})
 
     def test_ends_the_session_at_the_boundary_behind_the_limit(self):
         self.dns.domain("a.test")

@@ -6,13 +6,13 @@ import unittest
 import grpc
 
 from postern.v1 import hooks_pb2, types_pb2
-from scenario import ONE_CONNECTION, Scenario, eventually, merge, scaled
+from scenario import LASTING_CONNECTION, Scenario, eventually, merge, scaled
 
 GARBAGE = b"\x0a\xff\xff\xff\xff\x0f garbage"
 
 
 class MisbehavingDecideClients(Scenario):
-    config = ONE_CONNECTION
+    config = LASTING_CONNECTION
 
     def raw(self, requests):
         """A Decide stream of bytes."""
@@ -134,7 +134,7 @@ class MisbehavingDecideClients(Scenario):
 
 
 class ClientsThatDoNotAnswer(Scenario):
-    config = merge(ONE_CONNECTION, {"policy": {"timeout": "50ms"}})
+    config = merge(LASTING_CONNECTION, {"policy": {"timeout": "50ms"}})
 
     def test_a_client_that_never_reads(self):
         self.dns.domain("a.test")
@@ -145,7 +145,7 @@ class ClientsThatDoNotAnswer(Scenario):
         call = self.daemon.hooks.Decide(iter(requests.get, None))
         self.addCleanup(call.cancel)
         self.addCleanup(requests.put, None)
-        eventually(self.deaf_is_attached, 10, "the client is attached")
+        eventually(lambda: self.streams_of("deaf"), 10, "the client is attached")
         for i in range(5):
             self.deliver(f"r{i}@a.test")
         self.assertEqual(len(self.sink.connections), 1)
@@ -159,12 +159,14 @@ class ClientsThatDoNotAnswer(Scenario):
             self.daemon.submit([f"r{i}@a.test"])
             policy.wait_question()
             policy.cancel()
+            # Else it might be the one that is asked next.
+            eventually(lambda: not self.streams_of("policy"), 10, "the stream is gone")
         watch.wait_events("verdict", 5)
         self.assertEqual(len(self.sink.wait_messages(5)), 5)
         self.assert_accounted("policy")
 
-    def deaf_is_attached(self):
-        provider = self.daemon.remote_provider("deaf")
+    def streams_of(self, name):
+        provider = self.daemon.remote_provider(name)
         return provider and provider.streams
 
 

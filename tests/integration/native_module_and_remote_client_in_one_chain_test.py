@@ -3,14 +3,14 @@
 import unittest
 
 from postern.v1 import hooks_pb2
-from scenario import ONE_CONNECTION, Scenario, merge, module, scaled
+from scenario import LASTING_CONNECTION, Scenario, merge, module, scaled
 
 
 class OneChain(Scenario):
     def configure(self, place=None, deliveries=1):
         """A daemon whose module ends a session after so many deliveries."""
-        self.config = merge(ONE_CONNECTION, {"modules": [module("end_session",
-                                                                deliveries=deliveries)]})
+        self.config = merge(LASTING_CONNECTION, {"modules": [module("end_session",
+                                                                    deliveries=deliveries)]})
         self.make_daemon(policy={"bridge_place": place} if place else {}).start()
         self.dns.domain("a.test")
         self.watch = self.daemon.watch()

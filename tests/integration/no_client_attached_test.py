@@ -3,11 +3,11 @@
 import unittest
 
 from google.protobuf import duration_pb2
-from scenario import ONE_CONNECTION, Scenario
+from scenario import LASTING_CONNECTION, Scenario
 
 
 class NoClientAttached(Scenario):
-    config = ONE_CONNECTION
+    config = LASTING_CONNECTION
 
     def test_the_session_goes_on_without_a_wait(self):
         self.dns.domain("a.test")
@@ -18,7 +18,9 @@ class NoClientAttached(Scenario):
         for event in watch.wait_events("verdict", 2):
             self.assertEqual(event.verdict.waited, duration_pb2.Duration())
             self.assertEqual(event.verdict.number, 0)
-        self.assert_closed(watch.wait_event("connection_closed"), "IDLE")
+        # It idles until something else ends it.
+        self.suspend("a.test")
+        self.assert_closed(watch.wait_event("connection_closed"), "SUSPENDED")
 
     def test_a_client_for_another_domain_counts_as_none(self):
         self.dns.domain("a.test")

@@ -7,11 +7,11 @@ import unittest
 import grpc
 from google.protobuf import duration_pb2
 from postern.v1 import control_pb2, hooks_pb2, types_pb2
-from scenario import ONE_CONNECTION, Scenario, eventually, scaled
+from scenario import LASTING_CONNECTION, Scenario, eventually, scaled
 
 
 class PolicySwitchSurvivesRestart(Scenario):
-    config = ONE_CONNECTION
+    config = LASTING_CONNECTION
 
     def switch(self, position, provider="", reason="bad rollout", **fields):
         self.daemon.control.SetPolicySwitch(
@@ -59,6 +59,7 @@ class PolicySwitchSurvivesRestart(Scenario):
         watch = self.daemon.watch()
         policy = self.daemon.policy(on_question=lambda q: "KEEP")
         self.deliver("one@a.test")
+        watch.wait_event("verdict")  # asked and answered before the switch is thrown
         self.switch("OFF", "policy")
         said = policy.say(policy.wait_question(1).connection_id, "SHUTDOWN")
         self.assertEqual(policy.wait_result(said), "STORED")
@@ -80,8 +81,9 @@ class PolicySwitchSurvivesRestart(Scenario):
         self.assertEqual(off.questions, [])
 
     def test_it_ends_by_itself_after_its_duration(self):
-        self.switch("OFF", duration=duration_pb2.Duration(seconds=1))
+        self.switch("OFF", duration=duration_pb2.Duration(seconds=3600))
         self.assertTrue(self.switches()[0].provenance.HasField("until"))
+        self.switch("OFF", duration=duration_pb2.Duration(seconds=1))
         eventually(lambda: not self.switches(), 20, "end of the switch")
 
     def test_what_makes_no_sense_is_refused(self):

@@ -3,7 +3,7 @@
 import unittest
 
 from postern.v1 import types_pb2
-from scenario import ONE_CONNECTION, Scenario, eventually, merge, module, short
+from scenario import LASTING_CONNECTION, Scenario, eventually, merge, module, short
 
 BURST = {"options": {"redial_rate": {"count": 1, "per": "1h", "burst": 2}}}
 
@@ -15,7 +15,7 @@ class RedialRate(Scenario):
                 queue.dialing == queue.open_connections == 0 and queue)
 
     def test_a_hook_that_ends_every_session_cannot_make_a_storm(self):
-        self.config = merge(merge(ONE_CONNECTION, BURST),
+        self.config = merge(merge(LASTING_CONNECTION, BURST),
                             {"modules": [module("end_session", deliveries=1)]})
         self.dns.domain("a.test")
         for i in range(6):
@@ -31,7 +31,7 @@ class RedialRate(Scenario):
         self.assertEqual(len(self.sink.connections), 3)
 
     def test_a_receiver_that_ends_every_session_is_not_stormed(self):
-        self.config = merge(ONE_CONNECTION, BURST)
+        self.config = merge(LASTING_CONNECTION, BURST)
         self.dns.domain("a.test")
         # Ordinary recycling: each connection takes one message and answers the next one with 421.
         self.sink.rule("mail", transaction=2, reply="421 4.7.0 enough", close="after")
@@ -42,7 +42,7 @@ class RedialRate(Scenario):
         self.assertEqual(len(self.sink.messages), 3)
 
     def test_a_token_that_comes_back_lets_the_next_one_through(self):
-        self.config = merge(merge(ONE_CONNECTION, {"options": {"redial_rate": {
+        self.config = merge(merge(LASTING_CONNECTION, {"options": {"redial_rate": {
             "count": 5, "per": "1s", "burst": 1}}}),
             {"modules": [module("end_session", deliveries=1)]})
         self.dns.domain("a.test")

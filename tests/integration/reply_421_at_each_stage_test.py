@@ -2,13 +2,13 @@
 
 import unittest
 
-from scenario import ONE_CONNECTION, Scenario, reason_of
+from scenario import LASTING_CONNECTION, Scenario, reason_of
 
 CLOSING = "421 4.3.2 Service shutting down"
 
 
 class Reply421AtEachStage(Scenario):
-    config = ONE_CONNECTION
+    config = LASTING_CONNECTION
 
     def test_greeting(self):
         self.before_any_transaction("greeting")
@@ -57,7 +57,8 @@ class Reply421AtEachStage(Scenario):
         self.assert_verdict(watch.wait_event("verdict"), None, "IGNORED")
         self.assert_closed(watch.wait_event("connection_closed"), "REPLY_421")
         self.sink.gates.wait_reached("retry")
-        self.assertEqual(reason_of(self.daemon.message(ident)), "REPLY_421")
+        self.daemon.wait_message(ident, lambda m: reason_of(m) == "REPLY_421",
+                                 what="reason REPLY_421")
         self.sink.gates.release("retry")
         self.daemon.wait_dispositions(ident, "DELIVERED")
         self.assertEqual(len(self.sink.messages), 1)

@@ -3,9 +3,9 @@
 import unittest
 
 from postern.v1 import hooks_pb2
-from scenario import Scenario, merge, module, scaled
+from scenario import LASTING_CONNECTION, Scenario, merge, module, scaled
 
-LIMIT = {"options": {"max_outbound_connections": 1, "max_deliveries_per_connection": 2}}
+LIMIT = merge(LASTING_CONNECTION, {"options": {"max_deliveries_per_connection": 2}})
 
 
 class ResultIgnoredAtMaxDeliveries(Scenario):

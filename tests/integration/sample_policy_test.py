@@ -9,13 +9,13 @@ import unittest
 
 from certificates import Authority
 from running import Watched, spawn
-from scenario import ONE_CONNECTION, Scenario
+from scenario import LASTING_CONNECTION, Scenario
 
 PROGRAM = pathlib.Path(__file__).resolve().parents[2] / "client/python/policy.py"
 
 
 class SamplePolicy(Scenario):
-    config = ONE_CONNECTION
+    config = LASTING_CONNECTION
 
     def start_policy(self, *arguments):
         """The program, attached; its output is collected in self.output."""

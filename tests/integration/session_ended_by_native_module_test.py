@@ -3,13 +3,13 @@
 import unittest
 
 from postern.v1 import hooks_pb2
-from scenario import ONE_CONNECTION, Scenario, merge, module, scaled
+from scenario import LASTING_CONNECTION, Scenario, merge, module, scaled
 
 
 class SessionEndedByNativeModule(Scenario):
     def setUp(self):
         super().setUp()
-        self.config = merge(ONE_CONNECTION, {"modules": [module("end_session", deliveries=2)]})
+        self.config = merge(LASTING_CONNECTION, {"modules": [module("end_session", deliveries=2)]})
 
     def test_ends_the_session_after_two_deliveries_and_opens_another(self):
         self.dns.domain("a.test")

@@ -7,8 +7,6 @@ from scenario import Scenario, ms, reason_of
 
 
 class Fallback(Scenario):
-    config = {"options": {"starttls_timeout": ms(500)}}
-
     def sink_tls(self):
         return server_context(self.ca.issue_for("mx.b.test"))
 
@@ -39,6 +37,8 @@ class Fallback(Scenario):
         self.expect_plaintext("closed during the TLS handshake|reset")
 
     def test_when_it_takes_too_long(self):
+        # It holds for the reply to STARTTLS too, which must come in time.
+        self.config = {"options": {"starttls_timeout": ms(2000)}}
         self.sink.rule("tls", hang=True)
         self.expect_plaintext("timed out in the TLS handshake")
 
@@ -48,6 +48,7 @@ class Fallback(Scenario):
 
     def test_not_with_tls_fallback_false(self):
         self.sink.rule("tls", times=1, drop=True)
+        self.sink.rule("greeting", connection=2, gate="again")  # till then it waits
         self.make_daemon(options={"tls_fallback": False}).start()
         self.dns.domain("a.test")
         watch = self.daemon.watch()
@@ -55,6 +56,7 @@ class Fallback(Scenario):
         self.daemon.wait_message(ident, lambda m: reason_of(m) == "TLS_FAILED",
                                  what="reason TLS_FAILED")
         self.assert_closed(watch.wait_event("connection_closed"), "TLS_FAILED")
+        self.sink.gates.release("again")
         self.daemon.wait_dispositions(ident, "DELIVERED")
         self.assertIsNotNone(self.sink.connections[1].tls)
 

@@ -4,16 +4,14 @@ import os
 import unittest
 
 from postern.v1 import types_pb2
-from scenario import ONE_CONNECTION, Scenario, eventually, merge
+from scenario import LASTING_CONNECTION, Scenario, eventually, merge
 
 
 class SwitchFile(Scenario):
-    config = ONE_CONNECTION
-
     def setUp(self):
         super().setUp()
         self.file = os.path.join(self.directory, "policy-off")
-        self.config = merge(ONE_CONNECTION, {"policy": {"switch_file": self.file}})
+        self.config = merge(LASTING_CONNECTION, {"policy": {"switch_file": self.file}})
 
     def wait_position(self, position):
         wanted = types_pb2.PolicySwitch.Value("POLICY_SWITCH_" + position)

@@ -16,12 +16,13 @@ class TlsBadFiles(Scenario):
         started = time.monotonic()
         daemon.launch()
         self.assertEqual(daemon.wait_exit(), 1)
-        self.assertLess(time.monotonic() - started, 1 * max(1, time_scale()))
+        self.took.append(time.monotonic() - started)
         daemon.process = None  # it has ended by itself, with 1
         return "\n".join(daemon.stderr)
 
     def setUp(self):
         super().setUp()
+        self.took = []  # seconds of each start
         self.ca = Authority(self.directory, "ca")
         self.good = self.ca.issue("server")
         self.missing = os.path.join(self.directory, "missing.pem")
@@ -47,6 +48,8 @@ class TlsBadFiles(Scenario):
                 self.assertIn("postern.yaml: server.grpc_listeners[1].tls.", said)
                 for word in words:
                     self.assertIn(word, said)
+        # The machine may be busy, but hardly at each of them.
+        self.assertLess(min(self.took), 1 * max(1, time_scale()))
 
     def test_names_a_token_file_that_cannot_be_used(self):
         good = {"certificate_file": self.good.certificate, "key_file": self.good.key}

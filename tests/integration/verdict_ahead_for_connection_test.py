@@ -4,11 +4,11 @@ import unittest
 
 from google.protobuf import duration_pb2
 from postern.v1 import hooks_pb2
-from scenario import ONE_CONNECTION, Scenario
+from scenario import LASTING_CONNECTION, Scenario
 
 
 class VerdictAheadForConnection(Scenario):
-    config = ONE_CONNECTION
+    config = LASTING_CONNECTION
 
     def attach(self, decision, ask=hooks_pb2.ASK_MODE_SYNC, status="STORED", **when):
         """A client that says this about the first connection, before the receiver's greeting."""

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import unittest
 
-from scenario import ONE_CONNECTION, Scenario, eventually, merge, ms, reason_of, scaled
+from scenario import ONE_CONNECTION, Scenario, eventually, merge, ms, reason_of
 
 
 class VerdictCommand(Scenario):
@@ -86,8 +86,8 @@ class VerdictCommand(Scenario):
         self.deliver("one@a.test")
         self.deliver("two@a.test")
         self.assertEqual(len(self.sink.connections), 1)
-        eventually(lambda: self.daemon.remote_provider("candidate").shadow.differed, scaled(10),
-                   "a verdict that differs")
+        eventually(lambda: self.daemon.remote_provider("candidate").shadow.differed,
+                   what="a verdict that differs")
 
 
 if __name__ == "__main__":
