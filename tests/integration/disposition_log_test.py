@@ -60,6 +60,26 @@ class DispositionLog(Scenario):
         line, = self.lines("final")
         self.assertEqual((line["code"], line["enhanced"], line["attempts"]), (556, "5.1.10", 0))
 
+    def test_a_full_file_is_kept_beside_and_only_so_many(self):
+        self.make_daemon(server={"disposition_log": {"max_bytes": "1MiB", "keep_files": 1}}).start()
+        self.dns.null_mx("b.test")
+        kept = self.path + ".1"
+
+        def turns():
+            """How many files have been kept so far, after more lines."""
+            ident = self.daemon.submit([f"r{i}@b.test" for i in range(2000)])
+            self.daemon.wait_dispositions(ident, "FAILED")
+            if os.path.exists(kept):
+                inodes.add(os.stat(kept).st_ino)
+            return len(inodes)
+        inodes = set()
+        eventually(lambda: turns() >= 2, 60, "the second file that is kept")
+        with open(kept, encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]  # whole ones
+        self.assertGreaterEqual(os.path.getsize(kept), 1 << 20)
+        self.assertEqual({line["disposition"] for line in lines}, {"failed"})
+        self.assertFalse(os.path.exists(self.path + ".2"))
+
     def test_a_file_that_cannot_be_written_is_told_at_the_start(self):
         daemon = self.make_daemon(server={"disposition_log": {"path": "/not/there/log"}})
         daemon.launch()

@@ -86,6 +86,15 @@ class PolicySwitchSurvivesRestart(Scenario):
         self.switch("OFF", duration=duration_pb2.Duration(seconds=1))
         eventually(lambda: not self.switches(), 20, "end of the switch")
 
+    def test_its_end_survives_a_restart(self):
+        self.switch("OFF", duration=duration_pb2.Duration(seconds=3600))
+        until = self.switches()[0].provenance.until
+        self.daemon.restart(kill=True)
+        self.assertEqual(self.switches()[0].provenance.until, until)
+        self.switch("OFF", duration=duration_pb2.Duration(seconds=1))
+        self.daemon.restart(kill=True)
+        eventually(lambda: not self.switches(), 20, "end of the switch")
+
     def test_what_makes_no_sense_is_refused(self):
         for fields in ({"position": "OFF", "reason": ""}, {"position": "UNSPECIFIED"},
                        {"position": "OFF", "provider": "No Name"},
