@@ -39,7 +39,9 @@ Task<absl::Status> ControlService::Suspend(
     status = queues.status();
     if (queues.ok()) {
       call.response.set_queues(*queues);
-      entry.detail = absl::StrCat(*queues, " queues, until ", absl::FormatTime(hold->until));
+      entry.detail = absl::StrCat(
+          *queues, " queues, until ",
+          hold->until == absl::InfiniteFuture() ? "resumed" : absl::FormatTime(hold->until));
     }
   }
   Audit(entry, status);

@@ -18,7 +18,8 @@ class SuspendSurvivesRestart(Scenario):
         self.deliver("r@b.test")
         self.check_waits(ident)
         self.daemon.wait_log(r'audit call=Control.Suspend who="local" from="loopback [^"]*" on="a.test" '
-                             r'reason="their maintenance" outcome=OK')
+                             r'reason="their maintenance" outcome=OK '
+                             r'detail="[01] queues, until resumed"')
 
         self.daemon.restart(kill=True)
         self.deliver("q@b.test")
