@@ -195,6 +195,10 @@ asio::awaitable<bool> Session::Idle() {
     }
     if (dialogue_.want() == Want::kOver) {
       NoteLost();
+      // After a delivery a 421 is ordinary recycling; before one it is the host's word to all.
+      if (*cause_ == CloseCause::kReply421 && deliveries_ == 0) {
+        pair_.BackOff(mail::RequeueReason::kReply421, dialogue_.closing_reply());
+      }
       co_return false;
     }
     co_return true;

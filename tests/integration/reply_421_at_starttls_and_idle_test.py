@@ -4,7 +4,8 @@ import unittest
 
 from certificates import Authority, server_context
 from postern.v1 import types_pb2
-from scenario import ONE_CONNECTION, Scenario, merge, reason_of, recipient_states, scope, short
+from scenario import (ONE_CONNECTION, Scenario, eventually, merge, reason_of, recipient_states,
+                      scope, short)
 
 CLOSING = "421 4.3.2 Service shutting down"
 
@@ -71,6 +72,21 @@ class AtIdle(Scenario):
         self.assertEqual(len(watch.wait_events("verdict", 2)), 2)
         self.assertEqual(len(watch.of_kind("delivery_attempt")), 2)
         self.assertNotIn("QUIT", self.sink.connections[0].commands())
+
+    def test_before_a_delivery_the_queue_waits(self):
+        self.dns.domain("a.test")
+        self.sink.rule("mail", times=1, reply="451 4.7.1 later")
+        watch = self.daemon.watch()
+        self.daemon.submit(["one@a.test"])
+        watch.wait_event("verdict")
+        self.sink.say(1, CLOSING)
+        self.assert_closed(watch.wait_event("connection_closed"), "REPLY_421", reason=CLOSING)
+        second = self.daemon.submit(["two@a.test"])
+        eventually(lambda: self.reason_of_queue("a.test") == "REPLY_421", what="a back-off")
+        self.control("Flush", scope=scope("a.test"))
+        message = self.daemon.wait_dispositions(second, "DELIVERED")
+        self.assertEqual(message.rows[0].attempts, 1)
+        self.assertEqual(len(self.sink.connections), 2)
 
     def test_an_attempt_that_is_not_charged_is_told_as_queued(self):
         self.dns.domain("a.test")
