@@ -32,7 +32,7 @@ grpc::Status LookAtQueues(const Globals& globals, v1::Control::Stub& stub,
     grpc::ClientContext context;
     SetDeadline(context, globals);
     v1::ListQueuesResponse answer;
-    const grpc::Status status = stub.ListQueues(&context, request, &answer);
+    grpc::Status status = stub.ListQueues(&context, request, &answer);
     if (!status.ok()) return status;
     for (const v1::Queue& queue : answer.queues()) Count(queue, *progress);
     request.set_page_token(answer.next_page_token());

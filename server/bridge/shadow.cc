@@ -44,10 +44,11 @@ void QuestionDesk::TellShadows(const Match& match, const hooks::DeliveryConstruc
     const Stream::Sent sent = stream.Ask(std::move(question), EventAhead(stream, step.connection),
                                          /*open=*/false, &step.effects.notify);
     if (sent != Stream::Sent::kSent) continue;
-    state.shadow.emplace();
-    state.shadow->number = step.connection.last_number;
-    state.shadow->stream = stream.spec().id;
-    state.shadow->asked_at = step.now;
+    ProviderState::Shadow asked;
+    asked.number = step.connection.last_number;
+    asked.stream = stream.spec().id;
+    asked.asked_at = step.now;
+    state.shadow = asked;
   }
 }
 

@@ -149,7 +149,7 @@ DrainProgress Dispatcher::drain_progress() const {
   return progress;
 }
 
-void Dispatcher::ConfigurationChanged(std::optional<std::vector<std::string>> dns_servers,
+void Dispatcher::ConfigurationChanged(const std::optional<std::vector<std::string>>& dns_servers,
                                       std::uint64_t max_message_bytes) {
   intake_.SetMaxMessageBytes(max_message_bytes);
   for (auto& scheduler : schedulers_) {

@@ -56,7 +56,7 @@ class Dispatcher final : public Control, public hooks::SessionControl {
   DrainProgress drain_progress() const override;
 
   // Another configuration is in force: pairs and sessions look at it now. Thread: any.
-  void ConfigurationChanged(std::optional<std::vector<std::string>> dns_servers,
+  void ConfigurationChanged(const std::optional<std::vector<std::string>>& dns_servers,
                             std::uint64_t max_message_bytes);
   // Once a second: files anew what was in a session when the gateway changed. Thread: one that may
   // wait for the disk.

@@ -70,22 +70,24 @@ absl::StatusOr<MessageView> SpoolMessages::Get(const base::Id& message_id, Histo
   // the queues are asked first.
   MessageView view;
   absl::StatusOr<std::vector<mail::Row>> rows = context_.spool.ReadRows(message_id);
-  if (rows.ok()) {
-    for (mail::Row& row : *rows) AddRow(std::move(row), view);
-  } else if (absl::IsNotFound(rows.status())) {
-    rows = context_.spool.ReadFinished(message_id);
-    if (rows.ok()) view.rows = *std::move(rows);
-  }
+  const bool queued = rows.ok();
+  if (absl::IsNotFound(rows.status())) rows = context_.spool.ReadFinished(message_id);
   if (absl::IsNotFound(rows.status())) {
     return absl::NotFoundError(absl::StrCat("message_id: no message ", message_id.ToString(),
                                             " (finished ones are kept for a while only)"));
   }
   if (!rows.ok()) return rows.status();
+  if (queued) {
+    for (mail::Row& row : *rows) AddRow(std::move(row), view);
+  } else {
+    view.rows = *std::move(rows);
+  }
   if (history == History::kNo) return view;
   absl::StatusOr<std::vector<spool::OutcomeRecord>> records =
       context_.spool.ReadHistory(message_id);
-  if (records.ok()) view.history = *std::move(records);
-  if (!records.ok() && !absl::IsNotFound(records.status())) return records.status();
+  if (absl::IsNotFound(records.status())) return view;
+  if (!records.ok()) return records.status();
+  view.history = *std::move(records);
   return view;
 }
 
@@ -130,7 +132,7 @@ absl::StatusOr<base::Id> SpoolMessages::AddFinished(const Query& query, std::siz
   base::Id after = query.after;
   std::size_t matches = 0;
   for (std::size_t looked_at = 0; looked_at < bounds_.most; looked_at += bounds_.piece) {
-    const absl::StatusOr<base::Id> next =
+    absl::StatusOr<base::Id> next =
         context_.spool.ForEachFinished(after, bounds_.piece, [&](std::vector<mail::Row> rows) {
           if (Matches(rows, query)) {
             const base::Id id = rows.front().message_id;

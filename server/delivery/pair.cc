@@ -291,7 +291,7 @@ void Pair::Expire(queue::RowPtr row, absl::Time now) {
                    absl::FormatDuration(absl::Trunc(now - row->row.created, absl::Seconds(1))),
                    last),
       mail::SmtpStage::kNone));
-  recorder_.FinishAs(std::move(row), mail::Disposition::kExpired, std::move(reply));
+  recorder_.FinishAs(std::move(row), mail::Disposition::kExpired, reply);
 }
 
 bool Pair::MayDial(absl::Time steady) {

@@ -70,7 +70,7 @@ void Recorder::SettleDoubt(queue::QueuedRow& row, mail::Disposition disposition,
 }
 
 void Recorder::FinishAs(queue::RowPtr row, mail::Disposition disposition,
-                        std::shared_ptr<const mail::Reply> reply) {
+                        const std::shared_ptr<const mail::Reply>& reply) {
   for (mail::Recipient& recipient : row->row.recipients) {
     if (!IsFinal(recipient.disposition)) Set(*row, recipient, disposition, reply);
   }

@@ -40,7 +40,7 @@ class Recorder {
 
   // Gives every recipient that is not final this disposition and reply, then finishes the row.
   void FinishAs(queue::RowPtr row, mail::Disposition disposition,
-                std::shared_ptr<const mail::Reply> reply);
+                const std::shared_ptr<const mail::Reply>& reply);
 
   // Gives every recipient that is in doubt this disposition and reply. Does not write.
   void SettleDoubt(queue::QueuedRow& row, mail::Disposition disposition,
