@@ -119,9 +119,8 @@ TEST_F(OutcomeBookTest, DamageIsLeftOutAndCounted) {
     const auto database = Raw();
     Damage(*database, database->outcomes());
   }
-  base::Registry registry;
-  Open(retention, &registry);
-  const auto& counter = registry.AddCounter("postern_spool_records_set_aside_total", "");
+  Open(retention, &spool_registry_);
+  const auto& counter = spool_registry_.AddCounter("postern_spool_records_set_aside_total", "");
   EXPECT_EQ(1U, counter.value());  // by the start, which counts what there is
   EXPECT_EQ(2000U, spool_->OutcomeRange().head);
   std::uint64_t last = 0;

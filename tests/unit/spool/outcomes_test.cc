@@ -348,10 +348,9 @@ TEST_F(OutcomesTest, OnlySoManyFinishedMessagesAreAnswered) {
 }
 
 TEST_F(OutcomesTest, BeyondTheSizeTheOldestGoWhoeverWantsThem) {
-  base::Registry registry;
   Retention retention;
   retention.bytes = 32 << 10;
-  Open(retention, &registry);
+  Open(retention, &spool_registry_);
   ASSERT_TRUE(spool_->SetConsumerCursor("a", 0).ok());
   const base::Id first = Deliver();
   for (int i = 0; i < 400; ++i) Deliver();

@@ -89,6 +89,7 @@ class OutcomesFixture : public ::testing::Test {
   SpoolMetrics metrics_{registry_};
   TempDir dir_;
   absl::Time now_ = absl::Now();
+  base::Registry spool_registry_;  // for who gives it to Open(): outlives the spool's threads
   std::unique_ptr<RocksSpool> spool_;
 };
 

@@ -70,12 +70,12 @@ void ExpectHeldUpAndThenWritten(const std::string& directory, std::unique_ptr<Ro
   EXPECT_EQ(expected, Ids(*spool));
   spool.reset();
   base::Registry registry;
-  spool = OpenSpool(directory, 0, &registry);
-  EXPECT_EQ(expected, Ids(*spool));  // and none that was refused
-  for (const base::Id& id : expected) EXPECT_TRUE(spool->ReadContent(id).ok());
-  EXPECT_TRUE(absl::IsNotFound(spool->ReadContent(removed).status()));
+  const auto again = OpenSpool(directory, 0, &registry);
+  EXPECT_EQ(expected, Ids(*again));  // and none that was refused
+  for (const base::Id& id : expected) EXPECT_TRUE(again->ReadContent(id).ok());
+  EXPECT_TRUE(absl::IsNotFound(again->ReadContent(removed).status()));
   for (const base::Id& id : filled.refused) {
-    EXPECT_TRUE(absl::IsNotFound(spool->ReadContent(id).status()));
+    EXPECT_TRUE(absl::IsNotFound(again->ReadContent(id).status()));
   }
   EXPECT_EQ(0U, registry.AddCounter("postern_spool_log_salvages_total", "").value());
 }

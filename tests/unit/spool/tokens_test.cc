@@ -42,6 +42,7 @@ class TokensTest : public ::testing::Test {
 
   TempDir dir_;
   absl::Time now_ = absl::Now();
+  base::Registry registry_;  // outlives the spool's threads
   std::unique_ptr<RocksSpool> spool_;
 };
 
@@ -119,17 +120,16 @@ TEST_F(TokensTest, ARecordThatCannotBeReadIsReplaced) {
   Open();
   ASSERT_TRUE(Send(Claim("t", 1)).get().ok());
   spool_.reset();
-  base::Registry registry;
   {
-    SpoolMetrics metrics(registry);
+    SpoolMetrics metrics(registry_);
     const auto database = *Database::Open(dir_.path(), std::make_shared<Expiry>(), metrics);
     ASSERT_TRUE(database->db().Put({}, database->tokens(), TokenKey(Claim("t")), "\x01").ok());
   }
-  Open(absl::Hours(24), &registry);
+  Open(absl::Hours(24), &registry_);
   const Answer second = Send(Claim("t", 2)).get();
   ASSERT_TRUE(second.ok()) << second.status();
   EXPECT_FALSE(second->has_value());
-  EXPECT_EQ(1U, registry.AddCounter("postern_spool_records_set_aside_total", "").value());
+  EXPECT_EQ(1U, registry_.AddCounter("postern_spool_records_set_aside_total", "").value());
   EXPECT_TRUE(Send(Claim("t", 2)).get()->has_value());  // and stands from then on
 }
 
