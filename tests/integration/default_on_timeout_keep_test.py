@@ -42,7 +42,7 @@ class DefaultOnTimeoutKeep(Scenario):
         self.deliver("one@a.test")
         verdict = watch.wait_event("verdict")
         self.assert_verdict(verdict, "KEEP", "DEFAULT", default_cause="TIMEOUT")
-        self.assertLess(verdict.verdict.waited.seconds, 5)
+        self.assertLess(verdict.verdict.waited.seconds, 4)
         # Whose time is over before the stream comes to send it is not sent.
         for question in list(policy.questions):
             self.assertLessEqual(question.time_left_ms, 20)

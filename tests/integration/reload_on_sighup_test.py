@@ -74,8 +74,7 @@ class ReloadOnSighup(Scenario):
                            bindings=[{"name": "news"}],
                            policy={"providers": [{"name": "policy", "cause_defaults": [
                                {"cause": "no_subscriber", "verdict": "shutdown"}]}]})
-        # GetConfig may say so a little before it holds.
-        self.daemon.wait_log("generation 2 is in force")
+        self.daemon.wait_generation(2)
         watch = self.daemon.watch()
         self.deliver("two@b.test", binding="news")
         self.assert_closed(watch.wait_event("connection_closed"), "REMOTE_POLICY", "policy")
